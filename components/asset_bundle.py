@@ -1,0 +1,48 @@
+"""Everything that machines of one architecture download: system images, extensions, iPXE."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.settings import Settings
+from kindling.models.architecture import Architecture
+from providers.artifact import Artifact, artifact_files
+
+
+class AssetBundle(pulumi.ComponentResource):
+    """The artifacts of one architecture, each published once for all its nodes."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("kindling:AssetBundle", str(architecture), None, opts)
+        self.artifacts: list[Artifact] = []
+        mirrors = settings.plan.cluster.assets.mirrors
+        for asset in settings.plan.assets:
+            if asset.arch is not architecture:
+                continue
+            name = f"{architecture}-{asset.name}"
+            self.artifacts.append(
+                Artifact(
+                    name,
+                    {
+                        "store": settings.store,
+                        "owner": settings.owner(name),
+                        "files": artifact_files(asset),
+                        "mirrors": list(mirrors),
+                    },
+                    pulumi.ResourceOptions(parent=self),
+                )
+            )
+        self.register_outputs({"artifacts": len(self.artifacts)})
+
+    @property
+    def digests(self) -> pulumi.Output[dict[str, str]]:
+        """Store path -> SHA-256 of every published file."""
+        published = [artifact.published for artifact in self.artifacts]
+        return pulumi.Output.all(*published).apply(
+            lambda parts: {path: digest for part in parts for path, digest in (part or {}).items()}
+        )

@@ -1,0 +1,52 @@
+"""The whole cluster: artifacts per architecture, the boot server's files, one node per machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_random as random
+
+from components.asset_bundle import AssetBundle
+from components.ipxe_host import IpxeHost
+from components.node import Node
+from components.settings import Settings
+
+
+class Cluster(pulumi.ComponentResource):
+    """Publishes one environment. ``nodes`` and ``artifacts`` are its outputs for other stacks."""
+
+    def __init__(
+        self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("kindling:Cluster", name, None, opts)
+        _announce(settings)
+        inside = pulumi.ResourceOptions(parent=self)
+        # The stack's one secret; what each node needs is derived from it.
+        secret = random.RandomBytes("secret", length=32, opts=inside)
+        bundles = [
+            AssetBundle(architecture, settings, inside)
+            for architecture in settings.plan.cluster.architectures
+        ]
+        artifacts = [artifact for bundle in bundles for artifact in bundle.artifacts]
+        host = IpxeHost(settings, artifacts, inside)
+        after_site = pulumi.ResourceOptions(parent=self, depends_on=[host.site])
+        machines = [
+            Node(plan, settings, secret.base64, after_site) for plan in settings.plan.nodes
+        ]
+        self.artifacts = _merged([bundle.digests for bundle in bundles])
+        self.nodes: list[dict[str, Any]] = [machine.summary for machine in machines]
+        self.register_outputs({"nodes": len(machines)})
+
+
+def _announce(settings: Settings) -> None:
+    plan = settings.plan
+    names = " ".join(str(architecture) for architecture in plan.cluster.architectures)
+    pulumi.log.info(f"Detected architectures in cluster: [{names}]")
+    pulumi.log.info(plan.space_notice())
+
+
+def _merged(parts: list[pulumi.Output[dict[str, str]]]) -> pulumi.Output[dict[str, str]]:
+    return pulumi.Output.all(*parts).apply(
+        lambda maps: {path: digest for part in maps for path, digest in part.items()}
+    )

@@ -1,0 +1,7 @@
+"""``python -m kindling``."""
+
+import sys
+
+from kindling.cli import main
+
+sys.exit(main())

@@ -1,0 +1,224 @@
+"""The published documents as the boot server sees them: all of them in memory, never stale.
+
+What is in memory: every ``nodes/*.json`` as a parsed `NodeDocument`, the index from every MAC
+(aliases included) to its document, ``site.json``, and the bodies of recently used
+``nodes/*.ign``. A look-up costs two ``stat`` calls (a few microseconds) and no read, so a handler
+may ask for every request. The disk is the truth: a stack with a directory store, or another
+worker of the same server, may write beside this process, so nothing needs to be announced.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kindling.bootserver.memory import SmallFile, SmallFiles
+from kindling.models.documents import NodeDocument, SiteDocument, path_of_node
+
+log = logging.getLogger(__name__)
+
+# The clock of file times ticks every few milliseconds: two changes within one tick leave the
+# same directory time. A directory that changed so recently is read again at the next look-up.
+_TICK_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    document: NodeDocument | None  # None: the file does not hold a valid document
+    mtime_ns: int
+    inode: int
+    size: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What was read, replaced as a whole: a look-up in another thread sees old or new, no mixture."""
+
+    entries: dict[str, _Entry]  # file name -> document
+    by_mac: dict[str, str]  # MAC with colons -> file name
+    documents: tuple[NodeDocument, ...]
+
+
+class Documents:
+    """The node documents and the site document below a store's directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._nodes = str(root / "nodes")
+        self._files = SmallFiles(root, largest=8 * 1024 * 1024)
+        self._state = _State({}, {}, ())
+        self._directory_time = -1
+        self._site: tuple[SmallFile, SiteDocument | None] | None = None
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """A number that rises whenever a change of any node document was noticed."""
+        self._refresh()
+        return self._revision
+
+    def node(self, mac: str) -> NodeDocument | None:
+        """The node that any of whose MACs is ``mac`` (colons or hyphens, any case), or None."""
+        found = self._find(mac)
+        return found[1].document if found else None
+
+    def ignition(self, mac: str) -> bytes | None:
+        """The installer's Ignition of that node, or None when it is not published."""
+        found = self._find(mac)
+        if found is None:
+            return None
+        file = self._files.get(f"nodes/{found[0].removesuffix('.json')}.ign")
+        return file.body if file else None
+
+    def published_at(self, mac: str) -> float | None:
+        """When the node's document was last written to the store (seconds since the epoch)."""
+        found = self._find(mac)
+        return found[1].mtime_ns / 1e9 if found else None
+
+    def all(self) -> tuple[NodeDocument, ...]:
+        """Every valid node document, sorted by host name."""
+        self._refresh()
+        return self._state.documents
+
+    def problems(self) -> dict[str, str]:
+        """Store path -> why that node document is unusable (written past the server's checks)."""
+        self._refresh()
+        entries = self._state.entries
+        return {f"nodes/{name}": e.problem for name, e in entries.items() if e.problem}
+
+    def site(self) -> SiteDocument | None:
+        """``site.json``, or None when it is not published or not valid."""
+        found = self._files.get("site.json")
+        if found is None:
+            return None
+        held = self._site
+        if held is None or held[0] is not found:
+            held = self._site = (found, _parse_site(found.body))
+        return held[1]
+
+    def changed(self) -> None:
+        """Read the directory again at the next look-up, whatever its time says."""
+        self._directory_time = -1
+
+    def _find(self, mac: str) -> tuple[str, _Entry] | None:
+        self._refresh()
+        key = mac.lower().replace("-", ":")
+        state = self._state
+        name = state.by_mac.get(key)
+        if name is None:
+            return None
+        # An editor that writes in place changes the file's time but not the directory's.
+        if not _is_still(state.entries[name], f"{self._nodes}/{name}"):
+            self._read_all()
+            state = self._state
+            name = state.by_mac.get(key)
+        return (name, state.entries[name]) if name else None
+
+    def _refresh(self) -> None:
+        try:
+            seen = os.stat(self._nodes).st_mtime_ns
+        except FileNotFoundError:
+            seen = 0
+        if seen != self._directory_time:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        before = time.time_ns()
+        try:
+            seen = os.stat(self._nodes).st_mtime_ns
+            names = sorted(n for n in os.listdir(self._nodes) if _is_document(n))
+        except FileNotFoundError:
+            seen, names = 0, []
+        entries = {name: entry for name in names if (entry := self._entry(name)) is not None}
+        self._directory_time = seen if before - seen > _TICK_NS else -1
+        if entries != self._state.entries:
+            self._state = _index(entries)
+            self._revision += 1
+
+    def _entry(self, name: str) -> _Entry | None:
+        path = f"{self._nodes}/{name}"
+        known = self._state.entries.get(name)
+        if known is not None and _is_still(known, path):
+            return known
+        try:
+            with open(path, "rb") as file:
+                return _parse_node(name, file.read(), os.fstat(file.fileno()))
+        except FileNotFoundError:  # deleted since the directory was listed
+            return None
+
+
+def check_node(path: str, body: bytes) -> NodeDocument:
+    """The document in ``body``, fit for the store path ``nodes/<mac>.json``.
+
+    Raises `ValueError` with ``field: reason``, which never shows the document's values.
+    """
+    try:
+        document = NodeDocument.model_validate_json(body)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+    if not document.macs or path_of_node(document.macs[0]) != path:
+        raise ValueError(f"macs: the first MAC must be the one in the file's name ({path})")
+    return document
+
+
+def check_site(body: bytes) -> SiteDocument:
+    """The site document in ``body``; raises `ValueError` as `check_node` does."""
+    try:
+        return SiteDocument.model_validate_json(body)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a document as ``field: reason``, without the document's values."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "document"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{field}: {problem['msg']}{more}"
+
+
+def _index(entries: dict[str, _Entry]) -> _State:
+    by_mac: dict[str, str] = {}
+    documents = [(name, e.document) for name, e in entries.items() if e.document]
+    for name, document in documents:
+        for mac in document.macs:
+            by_mac.setdefault(mac, name)
+    for name, document in documents:  # the MAC in a file's name wins over another's alias
+        by_mac[document.macs[0]] = name
+    by_host = sorted((document for _, document in documents), key=lambda d: d.hostname)
+    return _State(entries, by_mac, tuple(by_host))
+
+
+def _is_document(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _is_still(entry: _Entry, path: str) -> bool:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+    return seen == (entry.mtime_ns, entry.inode, entry.size)
+
+
+def _parse_node(name: str, body: bytes, found: os.stat_result) -> _Entry:
+    place = (found.st_mtime_ns, found.st_ino, found.st_size)
+    try:
+        return _Entry(check_node(f"nodes/{name}", body), *place)
+    except ValueError as error:
+        log.error("nodes/%s is not a node document: %s", name, error)
+        return _Entry(None, *place, problem=str(error))
+
+
+def _parse_site(body: bytes) -> SiteDocument | None:
+    try:
+        return check_site(body)
+    except ValueError as error:
+        log.error("site.json is not a site document: %s", error)
+        return None

@@ -1,0 +1,190 @@
+"""The state of one node: the facts that are recorded, and what follows from them.
+
+A record holds facts only; the state is computed from the record, the published document and the
+time, so nothing has to run for an arming to expire or for a node to become outdated.
+
+    pending ----> armed ----> installing ----> installed ----> booted ----> outdated
+       ^            |  ^          |                                            |
+       |  disarm,   |  | again    v            a raised generation arms again  |
+       +-- expiry --+  +------- failed  <---- (from any of them) <-------------+
+                                  |
+                                  +--- the third time, or a fetch by a second address: held
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from kindling.models.documents import NodeDocument
+
+ATTEMPTS = 3  # failed installations of one generation, then the node is held
+
+
+# Where an attempt to install is: no attempt, script served, the disk is being written.
+Phase = Literal["idle", "served", "installing"]
+
+
+class State(StrEnum):
+    """What a node is doing, from the newest published generation's point of view."""
+
+    PENDING = "pending"  # to be installed, but not armed
+    ARMED = "armed"
+    INSTALLING = "installing"
+    INSTALLED = "installed"
+    BOOTED = "booted"
+    OUTDATED = "outdated"  # runs, but a newer configuration of its generation is published
+    FAILED = "failed"
+    HELD = "held"  # until an operator arms it
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that the server remembers of a node. Times are seconds since the epoch."""
+
+    stack: str
+    host: str
+    generation: int = 0  # the published generation that the arming fields speak of
+    armed_at: float | None = None
+    armed_by: str = ""  # an operator; empty: by the stack's publication
+    disarmed_by: str = ""
+    phase: Phase = "idle"
+    installing_at: float | None = None  # the last report of `installing`
+    installed_generation: int = 0  # what the disk's marker says; 0: nothing known
+    settled_generation: int = 0  # up to here a token vouched that nothing is left to install
+    installed_digest: str = ""
+    installed_at: float | None = None
+    booted_at: float | None = None
+    booted_digest: str = ""
+    failures: int = 0  # of this generation
+    failed_at: float | None = None
+    failure: str = ""
+    failure_log: str = ""
+    held: str = ""  # the reason
+    held_at: float | None = None
+    revision: int = 0  # rises with every stored change of any record
+
+
+def needs_install(record: Record, document: NodeDocument) -> bool:
+    """Whether a generation is published that is newer than the installed one."""
+    return document.generation > record.settled_generation
+
+
+def armed_until(record: Record, document: NodeDocument) -> float | None:
+    """When the arming ends, or None when the node was not armed for its generation.
+
+    An installation that began within the arming may be finished, so its retries have as long
+    again: half an installed disk boots nothing.
+    """
+    if record.armed_at is None or not (document.auto_arm or record.armed_by):
+        return None
+    began = record.armed_at if record.installing_at is None else record.installing_at
+    return max(began, record.armed_at) + document.arm_for
+
+
+def may_install(record: Record, document: NodeDocument, now: float) -> bool:
+    """Whether the node's machine gets an install script. The one place that decides it."""
+    until = armed_until(record, document)
+    return (
+        not record.held
+        and record.generation == document.generation
+        and needs_install(record, document)
+        and until is not None
+        and now < until
+    )
+
+
+def state_of(record: Record, document: NodeDocument, now: float) -> State:
+    """The node's state at ``now``; ``record`` must speak of the document's generation."""
+    if record.held:
+        return State.HELD
+    if needs_install(record, document):
+        if record.phase == "installing":
+            return State.INSTALLING
+        if record.failures:
+            return State.FAILED
+        return State.ARMED if may_install(record, document, now) else State.PENDING
+    if is_outdated(record, document):
+        return State.OUTDATED
+    return State.BOOTED if _booted_since_install(record) else State.INSTALLED
+
+
+def since(record: Record, state: State) -> float | None:
+    """When the record's node came into ``state``, as far as it is known."""
+    return {
+        State.HELD: record.held_at,
+        State.INSTALLING: record.installing_at,
+        State.FAILED: record.failed_at,
+        State.INSTALLED: record.installed_at,
+        State.BOOTED: record.booted_at,
+        State.OUTDATED: record.booted_at or record.installed_at,
+    }.get(state, record.armed_at)
+
+
+def running_digest(record: Record) -> str:
+    """The digest that the installed system last reported; empty when nothing is installed."""
+    return record.booted_digest if _booted_since_install(record) else record.installed_digest
+
+
+def known_digests(document: NodeDocument, generation: int) -> tuple[str, ...]:
+    """Every digest that was published for a generation, newest last."""
+    found = [each.digest for each in document.history if each.generation == generation]
+    if generation == document.generation:
+        found.append(document.digest)
+    return tuple(dict.fromkeys(found))
+
+
+def has_drifted(record: Record, document: NodeDocument) -> bool:
+    """Whether the machine runs what was never published for its generation (decision 9)."""
+    running = running_digest(record)
+    if not running:
+        return False
+    known = known_digests(document, record.installed_generation)
+    return running != record.installed_digest or (bool(known) and running not in known)
+
+
+def is_outdated(record: Record, document: NodeDocument) -> bool:
+    """Whether a newer configuration of the installed generation is published."""
+    return (
+        record.installed_generation == document.generation
+        and not has_drifted(record, document)
+        and running_digest(record) not in ("", document.digest)
+    )
+
+
+def explain(record: Record, document: NodeDocument, now: float) -> str:
+    """Why the machine boots its disk, or is installed: one line for its console and the page."""
+    generation = document.generation
+    match state_of(record, document, now):
+        case State.HELD:
+            return f"held: {record.held}"
+        case State.PENDING:
+            return _why_pending(record, document)
+        case State.ARMED:
+            return f"generation {generation} is to be installed"
+        case State.INSTALLING:
+            return f"generation {generation} is being installed"
+        case State.FAILED:
+            again = "it is tried again" if may_install(record, document, now) else "not armed"
+            return f"generation {generation} failed {record.failures} of {ATTEMPTS} times, {again}"
+        case State.OUTDATED:
+            return (
+                f"generation {generation} is installed; the newer configuration"
+                " is installed when the generation is raised"
+            )
+        case _:
+            return f"generation {record.installed_generation} is installed"
+
+
+def _why_pending(record: Record, document: NodeDocument) -> str:
+    generation = document.generation
+    if record.disarmed_by:
+        return f"generation {generation} was disarmed by {record.disarmed_by}"
+    if armed_until(record, document) is None:
+        return f"generation {generation} waits for an operator to arm it"
+    return f"the arming of generation {generation} expired"
+
+
+def _booted_since_install(record: Record) -> bool:
+    return record.booted_at is not None and record.booted_at >= (record.installed_at or 0.0)

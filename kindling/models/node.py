@@ -1,0 +1,103 @@
+"""One machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from kindling.models.architecture import Architecture
+from kindling.models.base import StackModel
+from kindling.models.network import Network
+from kindling.models.passwd import Passwd
+from kindling.models.role import Role
+from kindling.models.storage import Storage
+from kindling.models.systemd import Systemd
+from kindling.models.types import (
+    Arch,
+    Hostname,
+    LinkName,
+    MacAddresses,
+    Number,
+    Setting,
+    Text,
+    matching,
+)
+
+# Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+_PREFIX = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?"
+_WORD = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+LabelKey = Annotated[
+    str,
+    AfterValidator(
+        matching(_PREFIX + _WORD, "is not a label key; write it like example.com/rack or rack")
+    ),
+]
+LabelValue = Annotated[
+    str,
+    AfterValidator(
+        matching(f"({_WORD})?", "is not a label value; use at most 63 letters, digits, - _ and .")
+    ),
+]
+KernelArgument = Annotated[
+    str, AfterValidator(matching(r"\S+", "is not one kernel argument; give one per list entry"))
+]
+SysctlName = Annotated[
+    str,
+    AfterValidator(matching(r"[A-Za-z0-9_./*-]+", "is not a sysctl; write it like vm.swappiness")),
+]
+
+
+class Taint(StackModel):
+    """A Kubernetes taint of the node."""
+
+    key: LabelKey = Field(description="Taint key.")
+    value: LabelValue = Field("", description="Taint value.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = Field(description="Effect.")
+
+
+class KernelArguments(StackModel):
+    """Arguments of the installed system's kernel."""
+
+    should_exist: tuple[KernelArgument, ...] = Field((), description="Arguments to add.")
+    should_not_exist: tuple[KernelArgument, ...] = Field((), description="Arguments to remove.")
+
+
+class Node(StackModel):
+    """One machine, complete: what `defaults` and its pool give it is already in."""
+
+    hostname: Hostname = Field(description="Fully qualified name, unique.")
+    mac_address: MacAddresses = Field(
+        description="MAC address of the card that boots; several when the cards of a bond may."
+    )
+    arch: Arch = Field(Architecture.X86_64, description="Architecture of the machine.")
+    role: Role = Field(description="What the machine is for.")
+    os: Literal["flatcar"] = Field("flatcar", description="Operating system.")
+    generation: Number = Field(1, ge=1, description="Raise it to install the machine again.")
+    pool: LinkName | None = Field(None, description="Name of the pool whose values it takes.")
+    labels: dict[LabelKey, LabelValue] = Field({}, description="Kubernetes labels.")
+    taints: tuple[Taint, ...] = Field((), description="Kubernetes taints.")
+    storage: Storage = Field(description="Disks, filesystems and files.")
+    network: Network = Field(Network(), description="Interfaces; DHCP when absent.")
+    kernel_arguments: KernelArguments = Field(
+        KernelArguments(), description="Kernel command line of the installed system."
+    )
+    kernel_parameters: dict[SysctlName, Setting] = Field({}, description="Sysctl settings.")
+    systemd: Systemd = Field(Systemd(), description="Systemd units.")
+    passwd: Passwd = Field(Passwd(), description="Users and groups.")
+    pre_install_commands: tuple[Text, ...] = Field(
+        (), description="Shell commands that the installer runs before it writes the disk."
+    )
+    post_install_commands: tuple[Text, ...] = Field(
+        (), description="Shell commands that the installer runs after it wrote the disk."
+    )
+
+    @property
+    def primary_mac(self) -> str:
+        """The MAC address that names the node's documents."""
+        return self.mac_address[0]
+
+    @property
+    def short_name(self) -> str:
+        """The hostname without its domain."""
+        return self.hostname.partition(".")[0]

@@ -1,0 +1,1 @@
+"""Simulated machines: they follow the served scripts over HTTP, and know nothing else."""

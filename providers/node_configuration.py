@@ -1,0 +1,156 @@
+"""One node's configuration: rendered and validated in preview, published for the boot server.
+
+The plan travels as JSON text: one property, which the command line still shows as a structured
+difference, where a nested mapping would cost the engine some hundred properties per node.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict
+
+import pulumi
+from pulumi.dynamic import CheckFailure, CheckResult, Resource
+
+from kindling.errors import KindlingError
+from kindling.models.documents import (
+    NodeDocument,
+    Publication,
+    path_of_ignition,
+    path_of_node,
+)
+from kindling.models.plan import NodePlan
+from kindling.rendering.identity import renderer_digest
+from kindling.rendering.secrets import NodeSecrets
+from kindling.stores.base import Store
+from providers.base import (
+    UNKNOWN,
+    Properties,
+    PublishedProvider,
+    has_unknowns,
+    is_unknown,
+)
+
+if TYPE_CHECKING:
+    from kindling.rendering.nodes import RenderedNode
+
+# What rendering adds to the inputs; kept as they are while nothing that they depend on changed.
+_RENDERED = ("files", "digest", "ignitionDigest", "documentDigest", "history")
+_KEPT_PUBLICATIONS = 16
+
+
+class NodeConfigurationArguments(TypedDict):
+    """``plan`` is a `NodePlan` as JSON; ``secret`` is the stack's one secret; ``mac`` the first."""
+
+    store: Mapping[str, str]
+    owner: str
+    mac: str
+    plan: str
+    secret: pulumi.Input[str]
+
+
+class NodeConfigurationProvider(PublishedProvider):
+    """Publishes the node's document and its installer's Ignition, the document last."""
+
+    compared = ("files", "published")
+    not_in_outputs = ("secret",)
+
+    def prepare(self, olds: Properties, news: Properties) -> CheckResult:
+        """Render, unless neither plan, nor secret, nor renderer changed since last time."""
+        news = {**news, "renderer": renderer_digest()}
+        unchanged = all(olds.get(key) == news[key] for key in ("plan", "secret", "renderer"))
+        try:
+            if unchanged and not has_unknowns([olds.get(key) for key in _RENDERED]):
+                rendered = {key: olds[key] for key in _RENDERED}
+            else:
+                rendered = _render_inputs(news, olds)
+        except KindlingError as error:
+            return CheckResult(news, [CheckFailure("plan", str(error))])
+        return CheckResult(news | rendered | {"published": _published(news, rendered)}, [])
+
+    def publish(self, inputs: Properties, store: Store) -> None:
+        """Ignition first: a document must never name an Ignition that is not there."""
+        plan = NodePlan.model_validate_json(inputs["plan"])
+        rendered = _render(inputs["plan"], inputs["secret"])
+        document = _document(plan, rendered, inputs["secret"], inputs["history"])
+        bodies = {
+            path_of_ignition(inputs["mac"]): rendered.ignition,
+            path_of_node(inputs["mac"]): document.to_json(),
+        }
+        for path, body in bodies.items():
+            store.put(path, body, sha256=inputs["published"][path], owner=inputs["owner"])
+
+
+class NodeConfiguration(Resource, module="kindling", name="NodeConfiguration"):
+    """A node's published configuration; ``digest`` is what the machine will report."""
+
+    digest: pulumi.Output[str]
+    files: pulumi.Output[dict[str, str]]
+    published: pulumi.Output[dict[str, str]]
+
+    def __init__(
+        self,
+        name: str,
+        arguments: NodeConfigurationArguments,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        outputs = {"files": None, "digest": None, "published": None}
+        super().__init__(NodeConfigurationProvider(), name, {**arguments, **outputs}, opts)
+
+
+@lru_cache(maxsize=128)
+def _render(plan: str, secret: str | None) -> RenderedNode:
+    """Rendered once for `check` and once more used by the create or update that follows it."""
+    from kindling.rendering.nodes import render_node  # noqa: PLC0415 - not needed when unchanged
+
+    parsed = NodePlan.model_validate_json(plan)
+    node = parsed.node
+    if secret is None:
+        return render_node(parsed, NodeSecrets.placeholder())
+    return render_node(parsed, NodeSecrets.derive(secret, node.hostname, node.generation))
+
+
+def _render_inputs(news: Properties, olds: Properties) -> Properties:
+    """Digests of everything the node will get; unknown where they depend on unknown values."""
+    secret = None if is_unknown(news["secret"]) else news["secret"]
+    rendered = _render(news["plan"], secret)
+    files = {
+        path: UNKNOWN if path in rendered.provisional else digest
+        for path, digest in rendered.files.items()
+    }
+    if secret is None or rendered.provisional:
+        unknown = ("digest", "ignitionDigest", "documentDigest", "history")
+        return {"files": files, **dict.fromkeys(unknown, UNKNOWN)}
+    plan = NodePlan.model_validate_json(news["plan"])
+    history = _extend(olds.get("history"), plan.node.generation, rendered.digest)
+    document = _document(plan, rendered, secret, history)
+    return {
+        "files": files,
+        "digest": rendered.digest,
+        "ignitionDigest": rendered.ignition_digest,
+        "documentDigest": hashlib.sha256(document.to_json()).hexdigest(),
+        "history": history,
+    }
+
+
+def _published(news: Properties, rendered: Properties) -> dict[str, str]:
+    return {
+        path_of_ignition(news["mac"]): rendered["ignitionDigest"],
+        path_of_node(news["mac"]): rendered["documentDigest"],
+    }
+
+
+def _extend(history: object, generation: int, digest: str) -> list[dict[str, object]]:
+    """The publications so far with this one last; the boot server tells drift by them."""
+    known = [] if has_unknowns(history) or not isinstance(history, list) else history
+    current: dict[str, object] = {"generation": generation, "digest": digest}
+    return [*(entry for entry in known if entry != current), current][-_KEPT_PUBLICATIONS:]
+
+
+def _document(
+    plan: NodePlan, rendered: RenderedNode, secret: str, history: list[dict[str, object]]
+) -> NodeDocument:
+    publications = tuple(Publication.model_validate(entry) for entry in history)
+    return rendered.document(plan, secret, publications)

@@ -1,0 +1,33 @@
+"""What the state of every existing stack refers to, and must therefore stay as it is."""
+
+from __future__ import annotations
+
+import base64
+
+import dill
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+
+from providers.artifact import ArtifactProvider
+from providers.base import PublishedProvider
+from providers.boot_file import BootFileProvider
+from providers.node_configuration import NodeConfigurationProvider
+
+
+@pytest.mark.parametrize(
+    ("provider", "module", "name"),
+    [
+        (ArtifactProvider, "providers.artifact", "ArtifactProvider"),
+        (BootFileProvider, "providers.boot_file", "BootFileProvider"),
+        (NodeConfigurationProvider, "providers.node_configuration", "NodeConfigurationProvider"),
+    ],
+)
+def test_a_provider_is_stored_as_its_module_and_name_alone(
+    provider: type[PublishedProvider], module: str, name: str
+) -> None:
+    """After a move, refresh and destroy could not load the provider of yesterday's state."""
+    stored = base64.b64decode(serialize_provider(provider()))
+    assert len(stored) < 100
+    assert module.encode() in stored
+    assert name.encode() in stored
+    assert type(dill.loads(stored)) is provider
