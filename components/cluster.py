@@ -22,8 +22,9 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("kindling:Cluster", name, None, opts)
         _announce(settings)
         inside = pulumi.ResourceOptions(parent=self)
-        # The stack's one secret; what each node needs is derived from it.
-        secret = random.RandomBytes("secret", length=32, opts=inside)
+        # The stack's one secret; what each node needs is derived from it. A password of 43
+        # letters and digits (256 bits) and not RandomBytes, whose id is its value in plain state.
+        secret = random.RandomPassword("secret", length=43, special=False, opts=inside)
         bundles = [
             AssetBundle(architecture, settings, inside)
             for architecture in settings.plan.cluster.architectures
@@ -32,7 +33,7 @@ class Cluster(pulumi.ComponentResource):
         host = IpxeHost(settings, artifacts, inside)
         after_site = pulumi.ResourceOptions(parent=self, depends_on=[host.site])
         machines = [
-            Node(plan, settings, secret.base64, after_site) for plan in settings.plan.nodes
+            Node(plan, settings, secret.result, after_site) for plan in settings.plan.nodes
         ]
         self.artifacts = _merged([bundle.digests for bundle in bundles])
         self.nodes: list[dict[str, Any]] = [machine.summary for machine in machines]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
+from pulumi.runtime.config import is_config_secret
 
 from kindling.errors import KindlingError, Problem, StackFileError
 from kindling.models.cluster import Cluster
@@ -36,11 +37,20 @@ def load_settings() -> Settings:
 
 
 def _load(config: pulumi.Config, stack: str) -> Settings:
+    _refuse_plain_secrets(config)
     cluster = _cluster(config)
     plan = plan_cluster(cluster, stack=stack, lock_file=Path(config.require("lockFile")))
     for warning in (*warnings(cluster), *_lock_warnings(plan)):
         pulumi.log.warn(warning)
     return Settings(stack=stack, plan=plan, store=cluster.boot_server.store_location)
+
+
+def _refuse_plain_secrets(config: pulumi.Config) -> None:
+    """Pulumi cannot declare a secret that may be absent, so that it is one is held here."""
+    key = config.full_key("storeToken")
+    if config.get("storeToken") and not is_config_secret(key):
+        message = "lies in the stack file in plain text; `pulumi config set --secret storeToken`"
+        raise StackFileError((Problem(key, f"{message} encrypts it"),), "configuration")
 
 
 def _cluster(config: pulumi.Config) -> Cluster:

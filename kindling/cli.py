@@ -45,10 +45,14 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def schema(arguments: argparse.Namespace) -> int:
-    """Print the JSON Schema of a stack file."""
+    """Print the JSON Schema of a stack file, or its reference page."""
+    from kindling.models.reference import reference_page  # noqa: PLC0415
     from kindling.models.schema import stack_schema  # noqa: PLC0415
 
-    print(json.dumps(stack_schema(), indent=2))
+    if arguments.markdown:
+        print(reference_page(), end="")
+    else:
+        print(json.dumps(stack_schema(), indent=2))
     return 0
 
 
@@ -129,7 +133,8 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
 
 def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _add(commands, "check", check).add_argument("file", type=Path)
-    _add(commands, "schema", schema)
+    made = _add(commands, "schema", schema)
+    made.add_argument("--markdown", action="store_true", help="the page docs/reference/stack.md")
     made = _add(commands, "lock", lock)
     made.add_argument("files", type=Path, nargs="+", help="stack files")
     made.add_argument("--lock-file", type=Path, default=Path("assets.lock.yaml"))

@@ -42,7 +42,7 @@ class ArtifactProvider(PublishedProvider):
         for data in inputs["files"]:
             file = AssetFile.model_validate(data)
             assert file.sha256, "the program refuses unlocked artifacts before `up` begins"
-            if store.claim(file.path, sha256=file.sha256, owner=inputs["owner"]):
+            if store.adopt(file.path, sha256=file.sha256, owner=inputs["owner"]):
                 continue
             local = fetch(file, mirrors=tuple(inputs.get("mirrors") or ()))
             store.put(file.path, local, sha256=file.sha256, owner=inputs["owner"])

@@ -1,7 +1,7 @@
 """The demonstration: a mirror, a boot server, the stack `demo` and six simulated machines.
 
-    python tools/demo.py up      build what is missing, publish, boot; doing it twice changes nothing
-    python tools/demo.py down    power off: destroy the stack, stop the server, remove .demo/
+python tools/demo.py up      build what is missing, publish, boot; doing it twice changes nothing
+python tools/demo.py down    power off: destroy the stack, stop the server, remove .demo/
 """
 
 from __future__ import annotations

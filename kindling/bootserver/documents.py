@@ -38,7 +38,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What was read, replaced as a whole: a look-up in another thread sees old or new, no mixture."""
+    """What was read. Replaced as a whole: another thread sees old or new, never a mixture."""
 
     entries: dict[str, _Entry]  # file name -> document
     by_mac: dict[str, str]  # MAC with colons -> file name
@@ -69,11 +69,15 @@ class Documents:
 
     def ignition(self, mac: str) -> bytes | None:
         """The installer's Ignition of that node, or None when it is not published."""
+        file = self.ignition_file(mac)
+        return file.body if file else None
+
+    def ignition_file(self, mac: str) -> SmallFile | None:
+        """The same with its digest, which was computed when the file was read, not now."""
         found = self._find(mac)
         if found is None:
             return None
-        file = self._files.get(f"nodes/{found[0].removesuffix('.json')}.ign")
-        return file.body if file else None
+        return self._files.get(f"nodes/{found[0].removesuffix('.json')}.ign")
 
     def published_at(self, mac: str) -> float | None:
         """When the node's document was last written to the store (seconds since the epoch)."""
@@ -121,7 +125,7 @@ class Documents:
 
     def _refresh(self) -> None:
         try:
-            seen = os.stat(self._nodes).st_mtime_ns
+            seen = os.stat(self._nodes).st_mtime_ns  # noqa: PTH116 - on every request
         except FileNotFoundError:
             seen = 0
         if seen != self._directory_time:
@@ -130,8 +134,8 @@ class Documents:
     def _read_all(self) -> None:
         before = time.time_ns()
         try:
-            seen = os.stat(self._nodes).st_mtime_ns
-            names = sorted(n for n in os.listdir(self._nodes) if _is_document(n))
+            seen = Path(self._nodes).stat().st_mtime_ns
+            names = sorted(f.name for f in Path(self._nodes).iterdir() if _is_document(f.name))
         except FileNotFoundError:
             seen, names = 0, []
         entries = {name: entry for name in names if (entry := self._entry(name)) is not None}
@@ -146,7 +150,7 @@ class Documents:
         if known is not None and _is_still(known, path):
             return known
         try:
-            with open(path, "rb") as file:
+            with Path(path).open("rb") as file:
                 return _parse_node(name, file.read(), os.fstat(file.fileno()))
         except FileNotFoundError:  # deleted since the directory was listed
             return None
@@ -200,7 +204,7 @@ def _is_document(name: str) -> bool:
 
 def _is_still(entry: _Entry, path: str) -> bool:
     try:
-        found = os.stat(path)
+        found = os.stat(path)  # noqa: PTH116 - on every request
     except FileNotFoundError:
         return False
     seen = (found.st_mtime_ns, found.st_ino, found.st_size)

@@ -42,7 +42,7 @@ class SmallFiles:
     def get(self, path: str) -> SmallFile | None:
         """The file at a checked store path; None when it is missing, or too large to hold."""
         try:
-            found = os.stat(f"{self._root}/{path}")
+            found = os.stat(f"{self._root}/{path}")  # noqa: PTH116 - on every request
         except (FileNotFoundError, NotADirectoryError):
             self._drop(path)
             return None
@@ -56,7 +56,7 @@ class SmallFiles:
 
     def _load(self, path: str) -> SmallFile | None:
         try:
-            with open(f"{self._root}/{path}", "rb") as file:
+            with Path(self._root, path).open("rb") as file:
                 found = os.fstat(file.fileno())
                 body = file.read(self._largest + 1)
         except (FileNotFoundError, NotADirectoryError):

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import stat
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kindling.errors import BootServerError
 
 TOKEN_VARIABLE = "KINDLING_STORE_TOKEN"
 SHORTEST_TOKEN = 16  # characters
+COUNTERS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's own name
 
 _GIB = 1024**3
 _MIB = 1024**2
@@ -25,16 +36,24 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     directory: Path  # the published tree; the server's own files are in its .kindling/
-    host: str = "0.0.0.0"  # noqa: S104 - machines on the boot network must reach it
+    host: str = "0.0.0.0"  # machines on the boot network must reach it
     port: int = Field(default=8080, ge=1, le=65_535)
     database: str = ""  # SQLAlchemy URL; empty: SQLite at <directory>/.kindling/records.sqlite
     token: SecretStr | None = None  # the operator's; without it every store route is refused
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For is believed
     workers: int = Field(default=1, ge=1, le=64)
     max_upload: int = Field(default=16 * _GIB, ge=1)  # bytes
     max_document: int = Field(default=8 * _MIB, ge=1)  # bytes; nodes/* and site.json
     keep_free: int = Field(default=64 * _MIB, ge=0)  # bytes that uploads leave for the records
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network, strict=False)
+        return networks
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -101,6 +120,44 @@ def load_settings(
         raise BootServerError("; ".join(map(_sentence, problems))) from None
     settings.prepare()
     return settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``python -m kindling serve``. The token is never one of them."""
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=Path("kindling-data"),
+        help="where published files and records live (default: %(default)s)",
+    )
+    parser.add_argument("--host", help="address to listen on (default: all)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8080)")
+    parser.add_argument("--database", help="SQLAlchemy URL of the boot records (default: SQLite)")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        help=f"file (mode 600) with the operator's token, else {TOKEN_VARIABLE}",
+    )
+    parser.add_argument("--tls-cert", type=Path, help="certificate chain in PEM: serve https")
+    parser.add_argument("--tls-key", type=Path, help="its key in PEM")
+    parser.add_argument("--workers", type=int, help="processes (default: 1)")
+    parser.add_argument(
+        "--trusted-proxy",
+        dest="trusted_proxies",
+        action="append",
+        metavar="NETWORK",
+        help="address or network of a reverse proxy whose X-Forwarded-For counts; repeatable",
+    )
+
+
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """Settings from the parsed options of `add_arguments`; see `load_settings`."""
+    names = ("host", "port", "database", "tls_cert", "tls_key", "workers", "trusted_proxies")
+    return load_settings(
+        arguments.directory,
+        token_file=arguments.token_file,
+        **{name: getattr(arguments, name) for name in names},
+    )
 
 
 def _token(file: Path | None, environment: Mapping[str, str]) -> SecretStr | None:

@@ -156,25 +156,20 @@ def is_outdated(record: Record, document: NodeDocument) -> bool:
 def explain(record: Record, document: NodeDocument, now: float) -> str:
     """Why the machine boots its disk, or is installed: one line for its console and the page."""
     generation = document.generation
-    match state_of(record, document, now):
-        case State.HELD:
-            return f"held: {record.held}"
-        case State.PENDING:
-            return _why_pending(record, document)
-        case State.ARMED:
-            return f"generation {generation} is to be installed"
-        case State.INSTALLING:
-            return f"generation {generation} is being installed"
-        case State.FAILED:
-            again = "it is tried again" if may_install(record, document, now) else "not armed"
-            return f"generation {generation} failed {record.failures} of {ATTEMPTS} times, {again}"
-        case State.OUTDATED:
-            return (
-                f"generation {generation} is installed; the newer configuration"
-                " is installed when the generation is raised"
-            )
-        case _:
-            return f"generation {record.installed_generation} is installed"
+    state = state_of(record, document, now)
+    if state is State.PENDING:
+        return _why_pending(record, document)
+    again = "it is tried again" if may_install(record, document, now) else "it is not armed"
+    return {
+        State.HELD: f"held: {record.held}",
+        State.ARMED: f"generation {generation} is to be installed",
+        State.INSTALLING: f"generation {generation} is being installed",
+        State.FAILED: f"generation {generation} failed {record.failures} times, {again}",
+        State.OUTDATED: (
+            f"generation {generation} is installed; its newer configuration needs"
+            " a raised generation"
+        ),
+    }.get(state, f"generation {record.installed_generation} is installed")
 
 
 def _why_pending(record: Record, document: NodeDocument) -> str:

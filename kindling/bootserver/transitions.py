@@ -79,6 +79,7 @@ def arm(record: Record, document: NodeDocument, who: str, now: float) -> Record 
         armed_at=now,
         armed_by=who,
         disarmed_by="",
+        phase="idle" if record.held else record.phase,
         failures=0,
         failed_at=None,
         failure="",
@@ -137,7 +138,7 @@ def ignition_asked(
 
 
 def report(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
-    """A machine's authenticated status. Repeating a report is safe: its answer may have been lost."""
+    """A machine's authenticated status. It may be repeated: the answer may have been lost."""
     match told.state:
         case "installing":
             return _installing(record, document, told, now)

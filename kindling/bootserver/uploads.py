@@ -20,7 +20,7 @@ from kindling.stores.base import TREE, Stat, checked_owner, checked_path, is_kno
 from kindling.stores.directory import DirectoryStore
 from kindling.stores.staging import Staged
 
-Changed = Callable[[str], None]
+Changed = Callable[[str, int], None]  # store path, size in bytes (0: deleted)
 
 _BATCH = 1024 * 1024  # bytes gathered before a thread hashes and writes them
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):")
@@ -28,7 +28,10 @@ _DRAIN = 64 * 1024 * 1024  # bytes of a refused body that are still read
 
 
 class Refused(Exception):
-    """An answer instead of the work. ``drain``: read the rest first, else the client may miss it."""
+    """An answer instead of the work.
+
+    ``drain``: read the rest of the body first, because a client that still sends may miss it.
+    """
 
     def __init__(self, answer: Response, *, drain: bool = False) -> None:
         super().__init__(answer.status_code)
@@ -55,7 +58,7 @@ class Uploads:
     def __init__(self, settings: Settings, store: DirectoryStore, changed: Changed) -> None:
         self._settings = settings
         self._store = store
-        self._changed = changed  # called with the path after each publication and deletion
+        self._changed = changed
 
     async def put(self, request: Request) -> Response:
         """Publish the body: verified against its Content-Digest, atomic, idempotent."""
@@ -69,7 +72,7 @@ class Uploads:
             return refused.answer
         except ClientDisconnect:
             return refusal(400, "the upload ended early; nothing was stored")
-        self._changed(path)
+        self._changed(path, found.size)
         return json_answer(asdict(found))
 
     async def adopt(self, request: Request) -> Response:
@@ -96,14 +99,16 @@ class Uploads:
         except StoreError as error:
             return _failure(error)
         if removed:
-            self._changed(path)
+            self._changed(path, 0)
         return json_answer({"removed": removed})
 
     async def list(self, request: Request) -> Response:
         """Every file whose path starts with ``?prefix=``."""
         prefix = request.query_params.get("prefix", "")
         try:
-            return json_answer([asdict(s) for s in await asyncio.to_thread(self._store.list, prefix)])
+            return json_answer(
+                [asdict(s) for s in await asyncio.to_thread(self._store.list, prefix)]
+            )
         except StoreError as error:
             return _failure(error)
 
@@ -130,7 +135,7 @@ class Uploads:
                 return await asyncio.to_thread(
                     self._store.commit, staged, path, sha256=digest, owner=owner
                 )
-        except StoreError as error:
+        except (StoreError, DigestMismatch) as error:
             raise Refused(_failure(error), drain=True) from error
 
 
@@ -200,5 +205,7 @@ def _failure(error: StoreError | DigestMismatch) -> Response:
             return refusal(507, str(error))
         case StoreRefused():
             return refusal(409, str(error))
+        case DigestMismatch():
+            return refusal(422, str(error), {"Kindling-Problem": "digest"})
         case _:
             return refusal(500, str(error))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from kindling.models.architecture import Architecture
 
 AssetKind = Literal["flatcar", "sysext", "ipxe"]
+
+# How a publisher tells what a file must be: a Gentoo-style `<file>.DIGESTS`, a SHA256SUMS beside
+# it, or not at all because the file is itself a signature that its consumer verifies.
+ChecksumFormat = Literal["digests", "sha256sums", "signature"]
 
 
 class AssetFile(BaseModel):
@@ -20,6 +24,8 @@ class AssetFile(BaseModel):
     url: str  # upstream
     sha256: str | None = None
     size: int | None = None
+    # Only locking asks for it, so it stays out of dumps and thereby out of the engine's state.
+    checksums: ChecksumFormat | None = Field(default=None, exclude=True)
 
 
 class Asset(BaseModel):

@@ -111,7 +111,7 @@ class ClusterSettings(StackModel):
         (), description="Public SSH keys of the user core on every node."
     )
     proxy: Proxy | None = Field(None, description="Proxy of the machines; none when absent.")
-    boot_server: BootServer = Field(description="The server that machines boot from.")
+    boot_server: BootServer = Field(description="Where machines boot from, and how.")
     assets: Assets = Field(description="Versions and sources of everything that is installed.")
     updates: Updates = Field(Updates(), description="Flatcar's own updates; off when absent.")
 

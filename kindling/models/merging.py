@@ -7,7 +7,7 @@ from typing import Any
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on top of ``base``, neither changed. A null in ``over`` removes what is inherited."""
+    """``over`` on top of ``base``, neither changed; a null removes what is inherited."""
     merged = dict(base)
     for key, value in over.items():
         inherited = merged.get(key)

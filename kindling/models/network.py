@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from kindling.models.base import StackModel
+from kindling.models.parsers import refuse_truth
 from kindling.models.types import (
     Cidr,
     Flag,
@@ -16,10 +17,13 @@ from kindling.models.types import (
     InterfaceName,
     IpAddress,
     MacAddress,
+    Natural,
     Number,
     Text,
 )
 
+# The least that IPv4 allows (RFC 791), the most that Linux takes.
+Mtu = Annotated[int, Field(ge=68, le=65_536), BeforeValidator(refuse_truth)]
 BondMode = Literal[
     "balance-rr",
     "active-backup",
@@ -36,7 +40,7 @@ class Route(StackModel):
 
     to: Cidr = Field(description="Destination network, or default.")
     via: IpAddress | None = Field(None, description="Next hop; a directly connected route without.")
-    metric: Number | None = Field(None, ge=0, description="Preference; lower wins.")
+    metric: Natural | None = Field(None, description="Preference; lower wins.")
 
 
 class Nameservers(StackModel):
@@ -58,7 +62,7 @@ class Interface(StackModel):
     gateway6: Gateway6 | None = Field(None, description="IPv6 default gateway.")
     routes: tuple[Route, ...] = Field((), description="Further static routes.")
     nameservers: Nameservers = Field(Nameservers(), description="DNS servers and search domains.")
-    mtu: Number | None = Field(None, ge=68, le=65_536, description="Largest packet in bytes.")
+    mtu: Mtu | None = Field(None, description="Largest packet in bytes.")
 
 
 class Ethernet(Interface):
@@ -73,7 +77,7 @@ class BondParameters(StackModel):
     """How the members of a bond work together."""
 
     lacp_rate: Literal["slow", "fast"] | None = Field(None, description="Rate of LACP packets.")
-    miimon: Number | None = Field(None, ge=0, description="Link check interval in milliseconds.")
+    miimon: Natural | None = Field(None, description="Link check interval in milliseconds.")
     transmit_hash_policy: (
         Literal["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4", "vlan+srcmac"] | None
     ) = Field(None, description="What decides the member that a packet leaves by.")

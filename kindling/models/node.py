@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from kindling.models.architecture import Architecture
 from kindling.models.base import StackModel
 from kindling.models.network import Network
+from kindling.models.parsers import matching
 from kindling.models.passwd import Passwd
 from kindling.models.role import Role
 from kindling.models.storage import Storage
@@ -21,7 +22,6 @@ from kindling.models.types import (
     Number,
     Setting,
     Text,
-    matching,
 )
 
 # Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
@@ -77,7 +77,7 @@ class Node(StackModel):
     pool: LinkName | None = Field(None, description="Name of the pool whose values it takes.")
     labels: dict[LabelKey, LabelValue] = Field({}, description="Kubernetes labels.")
     taints: tuple[Taint, ...] = Field((), description="Kubernetes taints.")
-    storage: Storage = Field(description="Disks, filesystems and files.")
+    storage: Storage = Field(description="Disks, filesystems and files; installDisk at least.")
     network: Network = Field(Network(), description="Interfaces; DHCP when absent.")
     kernel_arguments: KernelArguments = Field(
         KernelArguments(), description="Kernel command line of the installed system."

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from kindling.models.base import StackModel
-from kindling.models.types import AbsolutePath, Flag, Number, SshKey, Text, matching
+from kindling.models.parsers import matching
+from kindling.models.types import AbsolutePath, Flag, Natural, SshKey, Text
 
 UserName = Annotated[
     str,
@@ -22,7 +23,7 @@ class User(StackModel):
 
     name: UserName = Field(description="User name.")
     ssh_authorized_keys: tuple[SshKey, ...] = Field((), description="Public SSH keys.")
-    uid: Number | None = Field(None, ge=0, description="User number.")
+    uid: Natural | None = Field(None, description="User number.")
     gecos: Text | None = Field(None, description="Full name or comment.")
     home: AbsolutePath | None = Field(None, description="Home directory.")
     no_create_home: Flag = Field(False, description="Make no home directory.")
@@ -37,7 +38,7 @@ class Group(StackModel):
     """One group."""
 
     name: UserName = Field(description="Group name.")
-    gid: Number | None = Field(None, ge=0, description="Group number.")
+    gid: Natural | None = Field(None, description="Group number.")
     system: Flag = Field(False, description="A system group.")
 
 

@@ -10,22 +10,24 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from kindling.models.base import StackModel
+from kindling.models.parsers import matching
 from kindling.models.types import (
     AbsolutePath,
     DiskPath,
     FileMode,
     Flag,
     LinkName,
+    Natural,
     Number,
     Sha256,
     Text,
     Url,
-    matching,
 )
 
 # GPT allows 36 UTF-16 units; Ignition refuses colons because sgdisk splits on them.
 PartitionLabel = Annotated[
-    str, AfterValidator(matching(r"[^:\s]{1,36}", "is not a label; use at most 36 characters, no :"))
+    str,
+    AfterValidator(matching(r"[^:\s]{1,36}", "is not a label; use at most 36 characters, no :")),
 ]
 Guid = Annotated[
     str,
@@ -43,11 +45,11 @@ class Partition(StackModel):
 
     number: Number = Field(ge=0, le=128, description="Partition number; 0 takes the next free one.")
     label: PartitionLabel | None = Field(None, description="Partition label (GPT name).")
-    size_mib: Number | None = Field(
-        None, ge=0, description="Size in MiB; 0 takes all the room that is left."
+    size_mib: Natural | None = Field(
+        None, description="Size in MiB; 0 takes all the room that is left."
     )
-    start_mib: Number | None = Field(
-        None, ge=0, description="Start in MiB; 0 takes the start of the largest free block."
+    start_mib: Natural | None = Field(
+        None, description="Start in MiB; 0 takes the start of the largest free block."
     )
     type_guid: Guid | None = Field(None, description="GPT type; a Linux filesystem when absent.")
     guid: Guid | None = Field(None, description="GPT GUID of this one partition.")
@@ -74,7 +76,7 @@ class Raid(StackModel):
         description="RAID level."
     )
     devices: tuple[DiskPath, ...] = Field(min_length=1, description="Member devices.")
-    spares: Number = Field(0, ge=0, description="How many of the devices are spares.")
+    spares: Natural = Field(0, description="How many of the devices are spares.")
     options: tuple[Text, ...] = Field((), description="Further arguments of mdadm.")
 
 
@@ -90,15 +92,15 @@ class Clevis(StackModel):
 
     tpm2: Flag = Field(False, description="Bind the key to the machine's TPM 2.0.")
     tang: tuple[Tang, ...] = Field((), description="Tang servers.")
-    threshold: Number | None = Field(None, ge=1, description="How many of them must answer.")
+    threshold: Natural | None = Field(None, description="How many of them must answer.")
 
     @model_validator(mode="after")
     def _has_a_pin(self) -> Self:
         pins = len(self.tang) + self.tpm2
         if not pins:
             raise ValueError("unlocks nothing; set tpm2: true or give tang servers")
-        if (self.threshold or 1) > pins:
-            raise ValueError(f"needs {self.threshold} of {pins} keys; lower threshold to {pins}")
+        if not 1 <= (1 if self.threshold is None else self.threshold) <= pins:
+            raise ValueError(f"needs {self.threshold} of {pins} keys; threshold is 1 to {pins}")
         return self
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from kindling.models.base import StackModel
-from kindling.models.types import Flag, matching
+from kindling.models.parsers import matching
+from kindling.models.types import Flag
 
 UnitName = Annotated[
     str,

@@ -35,7 +35,7 @@ class Firmware:
         return self.arch is Architecture.X86_64
 
     def settings(self) -> dict[str, bytes | str]:
-        """iPXE's settings; MAC addresses as bytes. A BIOS iPXE is a 32-bit program: i386."""
+        """Settings of iPXE; MAC addresses as bytes. A BIOS iPXE is a 32-bit program: i386."""
         addresses = [bytes.fromhex(mac.replace(":", "")) for mac in self.macs]
         settings: dict[str, bytes | str] = {
             f"net{index}/mac": address for index, address in enumerate(addresses)

@@ -1,8 +1,8 @@
 """A small real interpreter of iPXE scripts: exactly the commands that Kindling's scripts may use.
 
-What real iPXE would fail on without harm (a missing file, a false comparison) fails the same way here
-and can be answered with ``||``; a line that fails without an answer ends its script. What is a
-mistake of the script's author (an unknown command or option, an undefined label, an endless loop)
+What real iPXE would fail on without harm (a missing file, a false comparison) fails the same way
+here and can be answered with ``||``; a line that fails without an answer ends its script. What is
+a mistake of the script's author (an unknown command or option, an undefined label, an endless loop)
 is a `SimulationError` that names script, line and command.
 Source of the rules: https://ipxe.org/cmd and iPXE's ``core/exec.c``, ``image/script.c``.
 """
@@ -50,6 +50,7 @@ class Interpreter:
         self._settings: dict[str, bytes | str] = dict(firmware.settings())
         self._images = Images(fetcher, self._url, console.line, self._failed)
         self._why = ""
+        self.said: list[str] = []  # what the scripts told the person at the console
 
     def run(self, url: str) -> End:
         """Fetch a script and follow it to its end."""
@@ -174,7 +175,10 @@ class Interpreter:
         return status
 
     def _echo(self, call: Call) -> int:
-        self._console.line(" ".join(call.words))
+        text = " ".join(call.words)
+        if text:
+            self.said.append(text)
+            self._console.line(text)
         return 0
 
     def _sleep_for(self, call: Call) -> int:
@@ -187,7 +191,7 @@ class Interpreter:
 
     def _exit(self, call: Call) -> NoReturn:
         status = call.number((call.arguments(0, 1) or ["0"])[0])
-        self._why = f"`{call.place.text}`" if status else ""
+        self._why = f"`exit {status}`" if status else ""
         raise Leave(status)
 
     def _sanboot(self, call: Call) -> int:

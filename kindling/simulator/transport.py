@@ -1,4 +1,4 @@
-"""HTTP as a machine speaks it: streamed, from a source address of its own, never through a proxy."""
+"""HTTP as a machine speaks it: streamed, from an address of its own, never through a proxy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +54,9 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """A verifying TLS context. Raises `SimulationError` for what is no certificate."""
+        return _context(self)
+
+    def _read(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         try:
             if self.ca_file is not None:
@@ -62,6 +66,12 @@ class Trust:
         except (OSError, ssl.SSLError) as error:
             raise SimulationError(f"certificate authority is unusable: {error}") from error
         return context
+
+
+@lru_cache(maxsize=64)
+def _context(trust: Trust) -> ssl.SSLContext:
+    """Reading the system's authorities takes 30 ms, too much for each boot of a fleet."""
+    return trust._read()
 
 
 class _Adapter(HTTPAdapter):

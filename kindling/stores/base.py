@@ -54,6 +54,12 @@ class Store(Protocol):
         that another owner published.
         """
 
+    def adopt(self, path: str, *, sha256: str, owner: str) -> Stat | None:
+        """Add an owner to a file that already has these bytes; None when there is no such file.
+
+        Raises `StoreRefused` where a `put` of them would be refused.
+        """
+
     def stat(self, path: str) -> Stat | None:
         """What is at ``path`` now, also when it was altered behind the store's back; or None."""
 

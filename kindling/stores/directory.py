@@ -152,6 +152,11 @@ class DirectoryStore:
         paths = sorted(p for p in self._walk() if p.startswith(prefix) and is_known(p))
         return [found for path in paths if (found := self.stat(path)) is not None]
 
+    def check(self) -> None:
+        """Raise `StoreError` when nothing can be written here."""
+        with Staged(self._incoming) as staged:
+            staged.write(b"1")
+
     def file(self, path: str) -> Path:
         """Where a store path is on the disk; raises `StoreRefused` for a path outside the tree."""
         return self.root / published_path(path)
@@ -163,7 +168,7 @@ class DirectoryStore:
 
     def _found(self, path: str) -> os.stat_result | None:
         try:
-            found = os.stat(self.root / path)
+            found = (self.root / path).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found if modes.S_ISREG(found.st_mode) else None
@@ -176,7 +181,7 @@ class DirectoryStore:
         """Hash the file and remember the result, unless it changed meanwhile."""
         digest = new_sha256()
         try:
-            with open(self.root / path, "rb", buffering=0) as file:
+            with (self.root / path).open("rb", buffering=0) as file:
                 before = os.fstat(file.fileno())
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
@@ -215,7 +220,7 @@ class DirectoryStore:
 
     @contextmanager
     def _locked(self, path: str) -> Iterator[None]:
-        with as_store_error(path), open(self._private / "lock", "ab") as lock:
+        with as_store_error(path), (self._private / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -234,7 +239,7 @@ def _chunks(body: bytes | Path) -> Iterator[bytes]:
     if isinstance(body, bytes):
         yield body
         return
-    with open(body, "rb", buffering=0) as file:
+    with body.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 

@@ -46,16 +46,27 @@ class HttpStore:
 
     def put(self, path: str, body: bytes | Path, *, sha256: str, owner: str) -> Stat:
         """See `Store.put`; what the server already has is not sent again."""
-        headers = {"Kindling-Owner": checked_owner(owner)}
-        known = self.stat(path)
-        if known is not None and known.sha256 == checked_sha256(sha256):
-            if owner in known.owners:
-                return known
-            answer = self._ask("POST", path, {**headers, "If-Match": f'"{sha256}"'})
-            if answer.status_code != 412:  # 412: replaced since we asked
-                return _stat(self._judged(answer, path).json())
-        headers |= {"Content-Digest": content_digest(sha256)}
+        known = self.adopt(path, sha256=sha256, owner=owner)
+        if known is not None:
+            return known
+        headers = {"Kindling-Owner": owner, "Content-Digest": content_digest(sha256)}
         answer = self._ask("PUT", path, headers, body=body, wait=FLUSH)
+        return _stat(self._judged(answer, path).json())
+
+    def adopt(self, path: str, *, sha256: str, owner: str) -> Stat | None:
+        """See `Store.adopt`."""
+        headers = {
+            "Kindling-Owner": checked_owner(owner),
+            "If-Match": f'"{checked_sha256(sha256)}"',
+        }
+        known = self.stat(path)
+        if known is None or known.sha256 != sha256:
+            return None
+        if owner in known.owners:
+            return known
+        answer = self._ask("POST", path, headers)
+        if answer.status_code == 412:  # replaced since we asked
+            return None
         return _stat(self._judged(answer, path).json())
 
     def stat(self, path: str) -> Stat | None:
@@ -188,15 +199,13 @@ class _LargeBlocks(HTTPAdapter):
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
     ) -> None:
-        super().init_poolmanager(
-            connections, maxsize, block, blocksize=_BLOCK, **pool_kwargs
-        )
+        super().init_poolmanager(connections, maxsize, block, blocksize=_BLOCK, **pool_kwargs)
 
 
 @contextmanager
 def _opened(body: bytes | Path | None) -> Iterator[Any]:
     if isinstance(body, Path):
-        with open(body, "rb") as file:
+        with body.open("rb") as file:
             yield file
     else:
         yield body

@@ -81,12 +81,12 @@ class Sidecars:
         file = self._file(path)
         temporary = file.with_name(f".{file.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}")
         try:
-            with open(temporary, "wb") as out:
+            with temporary.open("wb") as out:
                 out.write(orjson.dumps(asdict(record)))
                 if durable:
                     out.flush()
                     os.fdatasync(out.fileno())
-            os.replace(temporary, file)
+            temporary.replace(file)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise

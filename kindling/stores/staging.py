@@ -33,7 +33,8 @@ class Staged:
         self._hash = sha256()
         self._hinted = 0
         self._kept = False
-        self._fd = self._create()
+        with as_store_error("the upload"):
+            self._fd = self._create()
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +88,7 @@ class Staged:
 
     def move_to(self, target: Path) -> None:
         """Publish: after this the file is the target."""
-        os.replace(self.path, target)
+        self.path.replace(target)
         self._kept = True
 
 
@@ -101,7 +102,7 @@ def sweep(directory: Path) -> int:
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(entry.path)
+            Path(entry.path).unlink()
             removed += 1
         except (BlockingIOError, FileNotFoundError):
             continue

@@ -15,7 +15,7 @@ from kindling.artifacts.sample import write_sample_mirror
 from kindling.artifacts.selection import select_assets
 from kindling.models.loading import load_cluster
 from tests.fakes.pulumi import ROOT, Project
-from tests.fakes.server import BootServer, running_boot_server
+from tests.fakes.server import Server, running_server
 
 
 def demo_cluster() -> dict[str, Any]:
@@ -37,14 +37,14 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[BootServer]:
+def server(tmp_path: Path) -> Iterator[Server]:
     """The real boot server over an empty directory."""
-    with running_boot_server(tmp_path / "served") as running:
+    with running_server(tmp_path / "served") as running:
         yield running
 
 
 @pytest.fixture
-def project(tmp_path: Path, mirror: Path, server: BootServer) -> Project:
+def project(tmp_path: Path, mirror: Path, server: Server) -> Project:
     """The six machines of the demonstration, published to ``server``."""
     cluster = demo_cluster()
     cluster["bootServer"] = {"url": server.url, "publicPage": True}

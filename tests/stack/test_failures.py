@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.pulumi import ROOT, Project
-from tests.fakes.server import BootServer, running_boot_server
+from tests.fakes.server import Server, running_server
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 
-def tree(server: BootServer) -> dict[str, bytes]:
+def tree(server: Server) -> dict[str, bytes]:
     """Every published file with its bytes."""
     root = Path(server.directory)
     found = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file()}
@@ -32,7 +32,7 @@ def smallest(project: Project) -> Project:
 
 
 def test_an_artifact_with_a_wrong_digest_is_never_published(
-    project: Project, server: BootServer, mirror: Path, tmp_path: Path
+    project: Project, server: Server, mirror: Path, tmp_path: Path
 ) -> None:
     """The error names the source, what was expected and what came."""
     broken = tmp_path / "broken"
@@ -55,7 +55,7 @@ def test_a_dead_boot_server_is_named_and_asked_about(project: Project) -> None:
     assert "is the boot server running?" in shown
 
 
-def test_a_wrong_token_names_the_configuration_key(project: Project, server: BootServer) -> None:
+def test_a_wrong_token_names_the_configuration_key(project: Project, server: Server) -> None:
     """Nothing is published with it."""
     smallest(project).environment["KINDLING_STORE_TOKEN"] = "not-the-token-of-this-server"
     shown = project.up(check=False)
@@ -65,10 +65,10 @@ def test_a_wrong_token_names_the_configuration_key(project: Project, server: Boo
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 kB: too small for the artifacts."""
+    """A file system that has room for the server's own needs, and little more."""
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=66m", "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -78,7 +78,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(
 ) -> None:
     """What fitted stays whole; what did not fit is not there at all."""
     database = f"sqlite:///{tmp_path}/records.sqlite"
-    with running_boot_server(small_disk / "served", database=database) as server:
+    with running_server(small_disk / "served", database=database) as server:
         smallest(project).cluster["bootServer"]["url"] = server.url
         project.environment["KINDLING_STORE_TOKEN"] = server.token
         shown = project.up(check=False)
@@ -88,7 +88,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(
         assert not list(Path(server.directory).rglob("*.part"))
 
 
-def test_a_killed_up_is_continued_after_cancel(project: Project, server: BootServer) -> None:
+def test_a_killed_up_is_continued_after_cancel(project: Project, server: Server) -> None:
     """kill -9 in the middle, `pulumi cancel`, `pulumi up`: the end is as if nothing happened."""
     project.write()
     running = subprocess.Popen(
@@ -114,7 +114,7 @@ def test_a_killed_up_is_continued_after_cancel(project: Project, server: BootSer
 
 
 def test_problems_of_the_stack_file_are_all_shown_before_anything_is_touched(
-    project: Project, server: BootServer
+    project: Project, server: Server
 ) -> None:
     """No traceback: the sentences, all of them."""
     smallest(project).cluster["nodes"][0]["arch"] = "amd64"
@@ -127,7 +127,7 @@ def test_problems_of_the_stack_file_are_all_shown_before_anything_is_touched(
 
 
 def test_what_the_lock_file_does_not_pin_is_previewed_but_never_published(
-    project: Project, server: BootServer, tmp_path: Path
+    project: Project, server: Server, tmp_path: Path
 ) -> None:
     """A preview warns; up refuses before it touches anything."""
     smallest(project).configuration["kindling:lockFile"] = str(tmp_path / "nothing.yaml")

@@ -55,9 +55,7 @@ class RandomType(ResourceType):
         self, call: Call, olds: Properties, old_inputs: Properties, news: Properties
     ) -> Properties:
         """Keep the value; reached only when a change means nothing to it."""
-        return {name: value for name, value in olds.items() if name not in self.inputs} | {
-            name: olds[name] if name in olds else value for name, value in news.items()
-        }
+        return dict(olds)
 
     def create(self, call: Call, news: Properties) -> tuple[str, Properties]:
         """Draw the value."""
@@ -229,6 +227,3 @@ class RandomBytes(RandomType):
         drawn = secrets.token_bytes(int(inputs["length"]))
         text = base64.b64encode(drawn).decode()
         return text, {"base64": Secret(text), "hex": Secret(drawn.hex())}
-
-
-TYPES: tuple[ResourceType, ...] = (RandomString(), RandomPassword(), RandomId(), RandomBytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class ResourceType(ABC):
 
     def delete(self, call: Call, olds: Properties) -> None:
         """Remove the resource; most of these types leave nothing outside the state."""
+        return
 
 
 def check_fields(fields: Mapping[str, Field], given: Properties) -> list[Failure]:
@@ -117,7 +119,7 @@ def changes(old: Any, new: Any, path: str, replace: bool) -> dict[str, Change]:
         return {}
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(old.keys() | new.keys())
-        steps = [(f"{path}.{key}", old.get(key), new.get(key)) for key in keys]
+        steps = [(_step(path, key), old.get(key), new.get(key)) for key in keys]
     elif isinstance(old, list) and isinstance(new, list):
         steps = [
             (
@@ -134,3 +136,8 @@ def changes(old: Any, new: Any, path: str, replace: bool) -> dict[str, Change]:
     for step, before, after in steps:
         found |= changes(before, after, step, replace)
     return found
+
+
+def _step(path: str, key: str) -> str:
+    """Return the path of a map's entry, in the engine's spelling."""
+    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"

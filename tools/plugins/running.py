@@ -11,11 +11,19 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 from .resource import PluginError
 
+_GRACE = 5.0  # seconds between asking a program to end and killing it
 _running: set[subprocess.Popen[bytes]] = set()
+
+
+class Readable(Protocol):
+    """What a program can be fed from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class _Capture:
 def run(
     argv: Sequence[str],
     *,
-    stdin: IO[bytes] | None = None,
+    stdin: Readable | None = None,
     environment: Mapping[str, str] | None = None,
     directory: str | None = None,
     logs: tuple[Callable[[str], None], Callable[[str], None]] | None = None,
@@ -101,6 +109,7 @@ def start(
         _running.discard(process)
         if process.poll() is None:
             _end(process)
+        _wait(process)
 
 
 def cancel_all() -> None:
@@ -114,7 +123,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def _feed(pipe: IO[bytes], source: IO[bytes]) -> None:
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _feed(pipe: IO[bytes], source: Readable) -> None:
     # A program may end, or close its input, without reading everything; that is no failure.
     with contextlib.suppress(BrokenPipeError):
         shutil.copyfileobj(source, pipe)

@@ -19,13 +19,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from cryptography.hazmat.primitives import serialization
 
 from .command_base import Logs
 from .resource import PluginError
-from .running import Finished, run, start
+from .running import Finished, Readable, run, start
 from .wire import Properties
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -85,7 +84,7 @@ class Session:
         command: str,
         *,
         environment: Mapping[str, str] | None = None,
-        stdin: IO[bytes] | None = None,
+        stdin: Readable | None = None,
         logs: Logs | None = None,
     ) -> Finished:
         """Run a command in the login shell; variables and command go over standard input."""
@@ -150,16 +149,12 @@ def _explain(said: str, target: Endpoint) -> str:
 
 def _write_files(folder: Path, target: Endpoint, proxy: Endpoint | None) -> dict[str, str]:
     """Write configuration and credentials; return the environment that ssh needs with them."""
-    blocks = [_block(folder, "target", target)]
+    shared = f"  ControlMaster yes\n  ControlPath {folder}/socket\n"
+    blocks = _block(folder, "target", target) + shared
     if proxy:
-        blocks[0] += f"  ProxyCommand env {_askpass(folder, 'proxy')} "
-        blocks[0] += f"ssh -F {folder}/config -o ControlMaster=no -W %h:%p proxy\n"
-        blocks.append(_block(folder, "proxy", proxy))
-    else:
-        blocks[0] += f"  ControlMaster yes\n  ControlPath {folder}/socket\n"
-    if proxy:
-        blocks[0] += f"  ControlMaster yes\n  ControlPath {folder}/socket\n"
-    _private(folder / "config", "".join(blocks))
+        blocks += f"  ProxyCommand env {_askpass(folder, 'proxy')} "
+        blocks += f"ssh -F {folder}/config -W %h:%p proxy\n" + _block(folder, "proxy", proxy)
+    _private(folder / "config", blocks)
     (folder / "askpass").write_text('#!/bin/sh\ncat "$KINDLING_ASKPASS"\n')
     (folder / "askpass").chmod(0o700)
     return dict(item.split("=", 1) for item in _askpass(folder, "target").split())
@@ -197,7 +192,7 @@ def _credentials(folder: Path, alias: str, end: Endpoint) -> list[str]:
     lines = ["IdentityFile none"]
     if end.private_key:
         _private(folder / f"{alias}.key", _plain_key(end))
-        lines = [f"IdentityFile {folder}/{alias}.key"]
+        lines = [f"IdentityFile {folder}/{alias}.key", "IdentitiesOnly yes"]
     if end.password:
         _private(folder / f"{alias}.password", end.password + "\n")
         methods += ["password", "keyboard-interactive"]
@@ -223,12 +218,13 @@ def _plain_key(end: Endpoint) -> str:
     text = (end.private_key or "").strip() + "\n"
     if not end.private_key_password:
         return text
-    password = end.private_key_password.encode()
+    load = (
+        serialization.load_ssh_private_key
+        if "OPENSSH PRIVATE KEY" in text
+        else serialization.load_pem_private_key
+    )
     try:
-        if "OPENSSH PRIVATE KEY" in text:
-            key = serialization.load_ssh_private_key(text.encode(), password)
-        else:
-            key = serialization.load_pem_private_key(text.encode(), password)  # type: ignore[assignment]
+        key = load(text.encode(), end.private_key_password.encode())
     except (ValueError, TypeError) as error:
         raise PluginError("connection.privateKeyPassword does not open privateKey") from error
     return key.private_bytes(
@@ -252,13 +248,13 @@ def _exports(environment: Mapping[str, str]) -> str:
     )
 
 
-class _Chain(io.RawIOBase):
-    """Reads several streams one after the other."""
+class _Chain:
+    """Reads several sources one after the other."""
 
-    def __init__(self, *parts: IO[bytes]) -> None:
+    def __init__(self, *parts: Readable) -> None:
         self._parts = list(parts)
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         while self._parts:
             if chunk := self._parts[0].read(size):
                 return chunk

@@ -57,14 +57,16 @@ def decode(struct: struct_pb2.Struct) -> Properties:
 
 
 def _decode(value: Any) -> Any:
-    if isinstance(value, str):
-        return UNKNOWN if value in _UNKNOWNS else value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, dict):
+        return _decode_table(value)
     if isinstance(value, list):
         return [_decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return UNKNOWN if isinstance(value, str) and value in _UNKNOWNS else value
+
+
+def _decode_table(value: Mapping[str, Any]) -> Any:
     if value.get(SIGNATURE) == SECRET_SIGNATURE:
         return Secret(_decode(value.get("value")))
     if value.get(SIGNATURE) == OUTPUT_SIGNATURE:

@@ -1,0 +1,87 @@
+# Thin recipes: what takes thought is in tools/ and kindling/. GNU make 4 or 3.81.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup preview up refresh destroy demo demo-down test lint types bench nightly clean-cache
+
+STACK ?=
+ARGS ?=
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+LOCK := $(shell cksum < requirements/development.txt | tr ' ' '-')
+TOOLS := pulumi butane ignition-validate plugins
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
+
+DEMO := $(filter demo demo-down,$(MAKECMDGOALS))$(filter demo,$(STACK))
+export PULUMI_SKIP_UPDATE_CHECK ?= true
+
+# State: what PULUMI_BACKEND_URL or `pulumi login` says; else, and always for the demonstration,
+# a folder of this checkout.
+LOGIN := $(shell grep -s '"current": *"[^"]' "$${PULUMI_HOME:-$$HOME/.pulumi}/credentials.json")
+ifeq ($(PULUMI_BACKEND_URL)$(if $(DEMO),,$(LOGIN)),)
+export PULUMI_BACKEND_URL := file://$(CURDIR)/.pulumi-state
+endif
+
+# The demonstration has a throw-away passphrase; for every other stack Pulumi asks.
+ifneq ($(DEMO),)
+ifeq ($(PULUMI_CONFIG_PASSPHRASE)$(PULUMI_CONFIG_PASSPHRASE_FILE),)
+PASSPHRASE := .demo/passphrase
+export PULUMI_CONFIG_PASSPHRASE = $(shell cat .demo/passphrase 2>/dev/null)
+endif
+endif
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+setup: .venv/.locked-$(LOCK) ## Make the Python environment, the tools and the plugins
+	@$(PYTHON) tools/install.py $(TOOLS)
+
+.venv/.locked-$(LOCK):
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "setup: $(PYTHON3) is missing or older than 3.11; name another: make setup PYTHON3=python3.12" >&2; exit 1; }
+	@$(PYTHON3) -c 'import venv, ensurepip' 2>/dev/null || tools/install-venv
+	@$(PYTHON) -c '' 2>/dev/null || { echo "making .venv"; $(PYTHON3) -m venv --clear .venv; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
+	@rm -f .venv/.locked-* && touch $@
+
+.demo/passphrase:
+	@mkdir -p $(@D) && umask 077 && $(PYTHON3) -c 'import secrets; print(secrets.token_urlsafe())' > $@
+
+preview up refresh destroy: need-stack setup $(PASSPHRASE)
+	@tools/with-stack $(STACK) pulumi $@ --stack $(STACK) $(ARGS)
+
+preview: ## Show what `up` would change: make preview STACK=staging
+up: ## Create or change what the stack file describes: make up STACK=staging
+refresh: ## Compare the state with what is really there: make refresh STACK=staging
+destroy: ## Remove everything that the stack made: make destroy STACK=staging
+
+.PHONY: need-stack
+need-stack:
+	@test -n "$(STACK)" || { echo "name the stack, as in: make $(or $(MAKECMDGOALS),up) STACK=staging" >&2; exit 2; }
+
+demo: setup $(PASSPHRASE) ## Boot a simulated fleet on this machine
+	@mkdir -p .pulumi-state
+	@$(PYTHON) tools/demo.py up
+
+demo-down: setup $(PASSPHRASE) ## Take the demonstration down again
+	@mkdir -p .pulumi-state
+	@$(PYTHON) tools/demo.py down
+
+test: lint types ## Run every check; pytest's closing line comes last
+	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) $(ARGS)
+
+lint: setup ## Check style and formatting
+	@ruff check .
+	@ruff format --check .
+
+types: setup ## Check types
+	@mypy
+
+bench: setup ## Measure; see docs for what and how
+	@$(PYTHON) -m tools.bench $(ARGS)
+
+nightly: setup ## Run the tests and the long checks: real boots, big fleets
+	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) -m "nightly or not nightly" $(ARGS)
+
+clean-cache: ## Delete the built tools; everything in the cache can be made again
+	rm -rf "$${KINDLING_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kindling}/tools" .tools

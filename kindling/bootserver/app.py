@@ -1,0 +1,102 @@
+"""The boot server: every route, on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from kindling.bootserver import files, health
+from kindling.bootserver.access import Access
+from kindling.bootserver.api import Api
+from kindling.bootserver.boot import BootScripts
+from kindling.bootserver.context import Context, make_context
+from kindling.bootserver.events import EventStreams
+from kindling.bootserver.fast import FastPath
+from kindling.bootserver.ignition import IgnitionFiles
+from kindling.bootserver.live import LiveDocuments
+from kindling.bootserver.metrics import Metrics
+from kindling.bootserver.operator import require_operator
+from kindling.bootserver.page import Page, static
+from kindling.bootserver.settings import Settings
+from kindling.bootserver.status import Statuses
+from kindling.bootserver.views import Pictures
+from kindling.bootserver.watching import WatchedFiles
+
+log = logging.getLogger(__name__)
+
+_LOOK = 1.0  # seconds between looks for newly published documents
+
+
+def create_app(settings: Settings, *, clock: Callable[[], float] | None = None) -> ASGIApp:
+    """The ASGI application. ``clock`` (seconds since the epoch) is for tests.
+
+    Raises `BootServerError` when the boot records cannot be opened.
+    """
+    context = make_context(settings, clock) if clock else make_context(settings)
+    pictures = Pictures(context)
+    metrics = Metrics(lambda: pictures.newest().counts)
+    api, page, access = Api(context, pictures), Page(context, pictures), Access(context)
+    boot, ignition = BootScripts(context), IgnitionFiles(context)
+    streams = EventStreams(pictures)
+    published = files.routes(settings, context.store_changed)
+    viewer = access.viewer
+    read = ["GET", "HEAD"]
+    routes = [
+        Route("/", access.page_viewer(page.whole), methods=read),
+        Route("/fragment", access.viewer(page.fragment), methods=["GET"]),
+        Route("/static/{name}", static, methods=read),
+        Route("/login", access.form, methods=["GET"]),
+        Route("/login", access.login, methods=["POST"]),
+        Route("/logout", access.logout, methods=["POST"]),
+        Route("/boot/{mac}", boot, methods=read),
+        Route("/ignition/{mac}", ignition, methods=read),
+        Route("/live/{mac}", LiveDocuments(context).get, methods=["GET"]),
+        Route("/status/{mac}", Statuses(context).post, methods=["POST"]),
+        Route("/api/nodes", viewer(api.nodes), methods=["GET"]),
+        Route("/api/nodes/{name}", viewer(api.node), methods=["GET"]),
+        Route("/api/nodes/{name}/arm", require_operator(api.arm, settings), methods=["POST"]),
+        Route("/api/nodes/{name}/disarm", require_operator(api.disarm, settings), methods=["POST"]),
+        Route("/api/unknown", viewer(api.unknown), methods=["GET"]),
+        Route("/api/artifacts", viewer(api.artifacts), methods=["GET"]),
+        Route("/api/events", viewer(streams.get), methods=["GET"]),
+        *health.routes(settings, metrics, context.check),
+        *published,
+    ]
+    app = Starlette(routes=routes, lifespan=lambda app: _life(context, streams))
+    hot: dict[str, ASGIApp] = {**files.fast_handlers(published), "boot": boot}
+    hot["ignition"] = ignition
+    hot["assets"] = WatchedFiles(hot["assets"], context)
+    return FastPath(app, hot, metrics)
+
+
+@asynccontextmanager
+async def _life(context: Context, streams: EventStreams) -> AsyncIterator[None]:
+    with context:
+        watching = asyncio.create_task(_keep_published(context))
+        yield
+        streams.ended.set()
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _keep_published(context: Context) -> None:
+    """Note new generations soon after their publication, also when no machine asks."""
+    seen = -1
+    while True:
+        revision = context.documents.revision
+        if revision != seen:
+            try:
+                await run_in_threadpool(context.publish)
+                seen = revision
+            except SQLAlchemyError as error:
+                log.warning("new documents are not in the records yet: %s", error)
+        await asyncio.sleep(_LOOK)

@@ -1,0 +1,31 @@
+"""The published artifacts, as the page and ``/api/artifacts`` list them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kindling.bootserver.settings import Settings
+from kindling.models.architecture import Architecture
+from kindling.stores.base import Stat
+from kindling.stores.directory import DirectoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One file below ``assets/``. ``size`` in bytes, ``arch`` is empty when its path names none."""
+
+    path: str
+    arch: str
+    size: int
+    sha256: str
+    owners: tuple[str, ...]
+
+
+def list_artifacts(settings: Settings) -> list[Artifact]:
+    """Every published artifact, sorted by path. May hash what was altered: call it in a thread."""
+    return [_artifact(found) for found in DirectoryStore(settings.directory).list("assets/")]
+
+
+def _artifact(found: Stat) -> Artifact:
+    arch = next((str(a) for a in Architecture if str(a) in found.path), "")
+    return Artifact(found.path, arch, found.size, found.sha256, found.owners)

@@ -1,0 +1,239 @@
+"""``GET boot/<mac>``: the machine's script. Install when armed, else the disk, with the reason.
+
+The common case, a known node that boots its disk, touches no database: the records are mirrored
+in memory, and that the machine was seen is written behind. Written against ASGI itself, because a
+rack that is switched on asks all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+from urllib.parse import parse_qsl
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Message, Receive, Scope, Send
+
+from kindling.bootserver import timeline
+from kindling.bootserver.addresses import mac_of, short_text
+from kindling.bootserver.context import Context
+from kindling.bootserver.limiter import Limiter
+from kindling.bootserver.observer import Seen
+from kindling.bootserver.records import Event, Sighting
+from kindling.bootserver.scripts import disk_script, entry_script, install_script, stop_script
+from kindling.bootserver.states import Record, explain, may_install
+from kindling.bootserver.tickets import Ticket
+from kindling.bootserver.transitions import Refusal, published, script_served
+from kindling.bootserver.unknown import Unknown
+from kindling.models.documents import NodeDocument
+
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+# A disk script may be repeated this long (s) without looking at files and database again: what
+# another process changed then shows up that much later. Changes by this process show at once.
+_MOMENT = 0.02
+_RECENT = 4096  # answers
+_LONGEST_QUERY = 1024  # bytes, of a request whose answer is kept
+_NOBODY = ("",)
+_AGAIN = 5.0  # seconds in which the same script to the same address is noted once
+_NOTED = 20_000  # nodes whose last note is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class BootQuery:
+    """What iPXE says of the machine; short, printable, never trusted."""
+
+    arch: str = ""
+    platform: str = ""
+    manufacturer: str = ""
+    product: str = ""
+    serial: str = ""
+    simulated: bool = False
+
+
+@dataclass(slots=True)
+class _Recent:
+    """An answer that boots the disk, as it was sent a moment ago."""
+
+    until: float  # of the monotonic clock
+    changes: int
+    start: Message
+    body: Message
+
+
+class BootScripts:
+    """The route's ASGI endpoint."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._limiter = Limiter()
+        self._noted: dict[str, tuple[float, str, str]] = {}
+        self._recent: dict[tuple[str, bytes, str], _Recent] = {}
+        self._may_repeat = not context.settings.trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with a script, whatever was asked: a machine can do nothing with an error."""
+        key = (scope["path"], scope["query_string"], (scope.get("client") or _NOBODY)[0])
+        recent = self._recent.get(key)
+        if (
+            recent is not None
+            and monotonic() < recent.until
+            and recent.changes == self._context.records.changes
+        ):
+            await send(recent.start)
+            await send(recent.body)
+            return
+        await self._answer(scope, send, key)
+
+    async def _answer(self, scope: Scope, send: Send, key: tuple[str, bytes, str]) -> None:
+        mac = mac_of(scope)
+        query = parse_query(scope["query_string"])
+        if mac is None:
+            await _send(send, 404, b"#!ipxe\necho Kindling: this is no MAC address\nexit 1\n")
+            return
+        changes = self._context.records.changes
+        document = self._context.documents.node(mac)
+        if not query.arch:
+            await self._entry(send, document)
+            return
+        address = self._context.address(scope)
+        if document is None:
+            await _send(send, 200, self._unknown(mac, query, address))
+            return
+        body, boots_disk = await self._known(document, query, address)
+        start, rest = await _send(send, 200, body)
+        if boots_disk and self._may_repeat and len(key[1]) <= _LONGEST_QUERY:
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            self._recent[key] = _Recent(monotonic() + _MOMENT, changes, start, rest)
+
+    async def _entry(self, send: Send, document: NodeDocument | None) -> None:
+        site = self._context.documents.site()
+        base_url = document.boot.base_url if document else site.base_url if site else ""
+        if base_url:
+            await _send(send, 200, entry_script(base_url))
+        else:
+            await _send(send, 404, b"#!ipxe\necho Kindling: nothing is published yet\nexit 1\n")
+
+    def _unknown(self, mac: str, query: BootQuery, address: str) -> bytes:
+        if self._limiter.allows(address):
+            now = self._context.clock()
+            self._context.observer.note(
+                Unknown(
+                    mac,
+                    now,
+                    address,
+                    query.arch,
+                    query.platform,
+                    query.manufacturer,
+                    query.product,
+                    query.serial,
+                    query.simulated,
+                )
+            )
+        return disk_script(None, "no published node has its MAC address")
+
+    async def _known(
+        self, document: NodeDocument, query: BootQuery, address: str
+    ) -> tuple[bytes, bool]:
+        """A published node's script, and whether it only boots the disk."""
+        context, now = self._context, self._context.clock()
+        record = context.record_of(document)
+        if query.arch != document.arch.ipxe:
+            reason = architecture_problem(document, query.arch)
+            self._note(document, timeline.SCRIPT_STOP, reason, query, address)
+            return stop_script(reason), False
+        if may_install(record, document, now):
+            served = await run_in_threadpool(self._begin, document, now)
+            if isinstance(served, Record):
+                self._note(
+                    document,
+                    timeline.SCRIPT_INSTALL,
+                    f"generation {document.generation}",
+                    query,
+                    address,
+                )
+                ticket = Ticket(document.macs[0], document.generation, address, now)
+                return install_script(document, context.tickets.mint(ticket)), False
+            record = context.record_of(document)
+        reason = explain(record, document, now)
+        if record.held:
+            self._note(document, timeline.SCRIPT_STOP, reason, query, address)
+            return stop_script(reason), False
+        self._note(document, timeline.SCRIPT_DISK, reason, query, address)
+        return disk_script(document.hostname, reason), True
+
+    def _begin(self, document: NodeDocument, now: float) -> Record | Refusal:
+        """Store that an attempt begins, before the script is out."""
+        since = self._context.published_at(document)
+
+        def decide(record: Record | None) -> Record | Refusal:
+            return script_served(published(record, document, since), document, now)
+
+        return self._context.records.change(document.stack, document.hostname, decide, now=now)
+
+    def _note(
+        self, document: NodeDocument, kind: str, text: str, query: BootQuery, address: str
+    ) -> None:
+        now = self._context.clock()
+        key = f"{document.stack}/{document.hostname}"
+        last = self._noted.get(key)
+        if (
+            kind != timeline.SCRIPT_INSTALL
+            and last is not None
+            and now - last[0] < _AGAIN
+            and last[1:] == (kind, address)
+        ):
+            return
+        if len(self._noted) >= _NOTED:
+            self._noted.clear()
+        self._noted[key] = (now, kind, address)
+        sighting = Sighting(
+            now,
+            address,
+            query.arch,
+            query.platform,
+            query.manufacturer,
+            query.product,
+            query.serial,
+            query.simulated,
+        )
+        note = self._context.observer.note
+        note(Seen(document.stack, document.hostname, sighting))
+        note(Event(document.stack, document.hostname, now, kind, text, address))
+
+
+def architecture_problem(document: NodeDocument, arch: str) -> str:
+    """Why a machine with iPXE's ``arch`` cannot be this node; empty when it can."""
+    if arch == document.arch.ipxe:
+        return ""
+    known = {"x86_64": "x86-64", "arm64": "arm64", "i386": "32-bit x86"}
+    return (
+        f"its firmware is {known.get(arch, 'of an unknown architecture')},"
+        f" but the stack says {document.arch}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def parse_query(query: bytes) -> BootQuery:
+    """The query of a boot script's request; unknown fields are dropped, known ones shortened."""
+    pairs: Sequence[tuple[str, str]] = parse_qsl(query[:4096].decode("latin-1"), errors="replace")
+    told = dict(pairs)
+    return BootQuery(
+        arch=short_text(told.get("arch", ""), 32),
+        platform=short_text(told.get("platform", ""), 32),
+        manufacturer=short_text(told.get("manufacturer", ""), 128),
+        product=short_text(told.get("product", ""), 128),
+        serial=short_text(told.get("serial", ""), 128),
+        simulated=told.get("simulated") == "1",
+    )
+
+
+async def _send(send: Send, status: int, body: bytes) -> tuple[Message, Message]:
+    headers = [(b"content-length", b"%d" % len(body)), *_TEXT]
+    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
+    rest: Message = {"type": "http.response.body", "body": body}
+    await send(start)
+    await send(rest)
+    return start, rest

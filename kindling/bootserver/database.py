@@ -1,0 +1,129 @@
+"""Opening the database so that what is committed stays, and that several workers may write."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from kindling.bootserver import schema
+from kindling.errors import BootServerError
+
+_WRITES = "kindling_writes"
+_BUSY_TIMEOUT = 20_000  # ms that a writer waits for another one
+
+
+class Database:
+    """An engine with two ways in: `reading` sees one snapshot, `writing` is the only writer."""
+
+    def __init__(self, url: str) -> None:
+        if url in ("sqlite://", "sqlite:///:memory:"):
+            raise BootServerError("the boot records need a file; an SQLite in memory forgets")
+        try:
+            self._engine = _engine(url)
+            self._writers = self._engine.execution_options(**{_WRITES: True})
+            with self.writing() as connection:
+                schema.metadata.create_all(connection)
+                _check_version(connection)
+        except (ArgumentError, DatabaseError) as error:
+            raise BootServerError(
+                f"the boot records cannot be opened: {_reason(error)}; check --database, and that"
+                " this user may write there"
+            ) from error
+
+    @property
+    def sqlite_file(self) -> str | None:
+        """The file of an SQLite database; None for any other."""
+        url = self._engine.url
+        return url.database if url.get_backend_name() == "sqlite" else None
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for reading only."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that is durable when the block ends, and undone when it raises."""
+        with self._writers.begin() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raises `BootServerError` when a transaction cannot be written."""
+        try:
+            with self.writing() as connection:  # takes SQLite's write lock, and writes nothing
+                connection.execute(_secret("schema"))
+        except DatabaseError as error:
+            raise BootServerError(
+                f"the boot records cannot be written: {_reason(error)}"
+            ) from error
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+def keep_secret(database: Database, name: str) -> bytes:
+    """The server's own secret of that name: made once, the same for every worker and restart."""
+    with database.reading() as connection:
+        found = connection.scalar(_secret(name))
+    while found is None:
+        try:
+            with database.writing() as connection:
+                found = connection.scalar(_secret(name))
+                if found is None:
+                    found = secrets.token_hex(32)
+                    connection.execute(sa.insert(schema.meta).values(name=name, value=found))
+        except IntegrityError:  # another server was faster (PostgreSQL); take its secret
+            found = None
+    return bytes.fromhex(found)
+
+
+def _secret(name: str) -> sa.Select[str]:
+    return sa.select(schema.meta.c.value).where(schema.meta.c.name == name)
+
+
+def _engine(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions by itself
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # FULL: `installed` is answered after the commit, and must survive a power cut right then.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # IMMEDIATE: a transaction that reads and then writes would fail as busy, and not wait.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _check_version(connection: sa.Connection) -> None:
+    found = connection.scalar(_secret("schema"))
+    if found is None:
+        values = {"name": "schema", "value": str(schema.VERSION)}
+        connection.execute(sa.insert(schema.meta).values(values))
+    elif found != str(schema.VERSION):
+        raise BootServerError(
+            f"the boot records have version {found}, this server writes {schema.VERSION}; start the"
+            " server that made them, or move the database away: the disks' markers rebuild it"
+        )
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,177 @@
+"""Observations, written behind: what is worth seeing but may be lost with a power cut.
+
+Handlers only append to a queue; one thread writes what has gathered, a few times per second, in
+one transaction. The queue is bounded: under a flood the oldest observations are dropped and
+counted, and no machine waits for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from kindling.bootserver import timeline
+from kindling.bootserver.database import Database
+from kindling.bootserver.records import Event, Sighting, trim_events, write_events
+from kindling.bootserver.schema import events, sightings
+from kindling.bootserver.unknown import Unknown, write_unknown
+
+log = logging.getLogger(__name__)
+
+KEPT_EVENTS = 80  # of each node
+_INTERVAL = 0.4  # seconds between writes
+_LONGEST = 20_000  # observations that wait
+_ADDRESSES = 20_000  # machines whose last script is remembered for attributing file requests
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node's machine was seen, as it described itself."""
+
+    stack: str
+    host: str
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class FileAsked:
+    """Somebody fetched a file; who it was follows from the address."""
+
+    at: float
+    address: str
+    kind: str
+    text: str
+
+
+Observation = Event | Seen | FileAsked | Unknown
+
+
+class Observer:
+    """The queue and its writer; a context manager that writes what is left when it ends."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: deque[Observation] = deque(maxlen=_LONGEST)
+        self._wake = threading.Event()
+        self._ended = False
+        self._writing = threading.Lock()
+        self._hosts: OrderedDict[str, tuple[str, str] | None] = OrderedDict()
+        self._steps: dict[tuple[str, str], set[str]] = {}
+        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+        self.dropped = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended = True
+        self._wake.set()
+        self._thread.join()
+        self.flush()
+
+    def note(self, observation: Observation) -> None:
+        """Take an observation; never waits."""
+        if len(self._queue) == _LONGEST:
+            self.dropped += 1
+        self._queue.append(observation)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Write what has gathered until now."""
+        with self._writing:
+            batch = self._take()
+            if not batch:
+                return
+            try:
+                with self._database.writing() as connection:
+                    self._write(connection, batch)
+            except SQLAlchemyError as error:
+                # Only observations are lost; what must not be lost is never written here.
+                log.warning("%d observations were not stored: %s", len(batch), error)
+
+    def _take(self) -> list[Observation]:
+        batch: list[Observation] = []
+        while self._queue:
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not self._ended:
+            self._wake.wait()
+            if not self._ended:
+                pause.wait(_INTERVAL)  # let more gather: one commit for a rack that boots
+            self._wake.clear()
+            self.flush()
+
+    def _write(self, connection: sa.Connection, batch: list[Observation]) -> None:
+        found: list[Event] = []
+        for each in batch:
+            match each:
+                case Event():
+                    self._add(each, found)
+                case FileAsked():
+                    node = self._host_of(connection, each.address)
+                    if node is not None:
+                        self._add(Event(*node, each.at, each.kind, each.text, each.address), found)
+                case Seen():
+                    _write_sighting(connection, each)
+                case Unknown():
+                    write_unknown(connection, each)
+        write_events(connection, found)
+        for stack, host in {(event.stack, event.host) for event in found}:
+            trim_events(connection, stack, host, KEPT_EVENTS)
+
+    def _add(self, event: Event, found: list[Event]) -> None:
+        """Keep an event, but a repeated step (HEAD and GET, ranges) only once per boot."""
+        node = (event.stack, event.host)
+        if event.kind in timeline.STARTS:
+            self._steps[node] = set()
+            self._remember(event.address, node)
+        elif event.kind in (timeline.KERNEL, timeline.INITRD, timeline.IMAGE, timeline.IGNITION):
+            steps = self._steps.setdefault(node, set())
+            if event.kind in steps:
+                return
+            steps.add(event.kind)
+        found.append(event)
+
+    def _host_of(self, connection: sa.Connection, address: str) -> tuple[str, str] | None:
+        """The node that last got a script at ``address``; also when another worker served it."""
+        if address not in self._hosts or self._hosts[address] is None:
+            wanted = (
+                sa.select(events.c.stack, events.c.host)
+                .where((events.c.address == address) & events.c.kind.in_(timeline.STARTS))
+                .order_by(events.c.id.desc())
+                .limit(1)
+            )
+            row = connection.execute(wanted).first()
+            self._remember(address, (row[0], row[1]) if row else None)
+        return self._hosts[address]
+
+    def _remember(self, address: str, node: tuple[str, str] | None) -> None:
+        self._hosts[address] = node
+        self._hosts.move_to_end(address)
+        while len(self._hosts) > _ADDRESSES:
+            self._hosts.popitem(last=False)
+
+
+def _write_sighting(connection: sa.Connection, seen: Seen) -> None:
+    mine = (sightings.c.stack == seen.stack) & (sightings.c.host == seen.host)
+    # A status says less than a boot script's query; what it leaves out stays.
+    values = {name: value for name, value in asdict(seen.sighting).items() if value != ""}
+    if not connection.execute(sa.update(sightings).where(mine).values(values)).rowcount:
+        connection.execute(sa.insert(sightings).values(stack=seen.stack, host=seen.host, **values))

@@ -1,0 +1,236 @@
+"""The boot records: what the server remembers, read and changed in transactions.
+
+Every change of a node's record goes through `Records.change`, which holds the only write
+transaction while it decides, so two workers never decide from the same old facts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from kindling.bootserver.database import Database
+from kindling.bootserver.schema import audit, events, meta, nodes, sightings
+from kindling.bootserver.states import Record
+from kindling.bootserver.transitions import Refusal, published
+from kindling.models.documents import NodeDocument
+
+log = logging.getLogger(__name__)
+
+Decide = Callable[[Record | None], Record | Refusal]
+
+_COLUMNS = {field.name for field in fields(Record)}
+_SERVER = "boot server"  # who holds a node, in the audit trail
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a node's timeline. ``kind`` is one of `timeline`'s, ``text`` says more."""
+
+    stack: str
+    host: str
+    at: float
+    kind: str
+    text: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an operator did, or the server by itself, to a node's arming."""
+
+    stack: str
+    host: str
+    at: float
+    who: str
+    what: str  # arm, disarm, hold
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a machine said of itself when it last asked. Never trusted, always escaped."""
+
+    at: float
+    address: str
+    arch: str = ""
+    platform: str = ""
+    manufacturer: str = ""
+    product: str = ""
+    serial: str = ""
+    simulated: bool = False
+
+
+class Records:
+    """Reading and changing what is stored about nodes."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.changes = 0  # rises with every change by this process, before its answer is sent
+
+    def since_revision(self, revision: int) -> list[Record]:
+        """Every record that was changed after ``revision``, oldest change first."""
+        wanted = sa.select(nodes).where(nodes.c.revision > revision).order_by(nodes.c.revision)
+        with self.database.reading() as connection:
+            return [_record(row) for row in connection.execute(wanted).mappings()]
+
+    def get(self, stack: str, host: str) -> Record | None:
+        """The record of one node, or None."""
+        with self.database.reading() as connection:
+            return _read(connection, stack, host)
+
+    def change(
+        self,
+        stack: str,
+        host: str,
+        decide: Decide,
+        *,
+        event: Event | None = None,
+        entry: Audit | None = None,
+        now: float = 0.0,
+    ) -> Record | Refusal:
+        """Store what ``decide`` makes of the current record; durable when this returns.
+
+        A `Refusal` is returned as it is, after its own record (a hold) was stored. ``event`` and
+        ``entry`` are written with the change, and not at all when it is refused.
+        """
+        try:
+            return self._change(stack, host, decide, event, entry, now)
+        except IntegrityError:  # two servers made the node's first row at once: decide again
+            return self._change(stack, host, decide, event, entry, now)
+
+    def _change(
+        self,
+        stack: str,
+        host: str,
+        decide: Decide,
+        event: Event | None,
+        entry: Audit | None,
+        now: float,
+    ) -> Record | Refusal:
+        with self.database.writing() as connection:
+            before = _read(connection, stack, host, lock=True)
+            decided = decide(before)
+            refused = isinstance(decided, Refusal)
+            after = decided.record if isinstance(decided, Refusal) else decided
+            if after is not None:
+                after = _write(connection, before, after)
+                if after.held and not (before and before.held):
+                    _insert(connection, audit, Audit(stack, host, now, _SERVER, "hold", after.held))
+            if not refused and event is not None:
+                _insert(connection, events, event)
+            if not refused and entry is not None:
+                _insert(connection, audit, entry)
+        self.changes += 1
+        if isinstance(decided, Refusal):
+            return decided
+        return after or decided
+
+    def publish(self, found: Sequence[tuple[NodeDocument, float]]) -> int:
+        """Let the records speak of these documents (with the times of their publication).
+
+        One transaction for all of them; returns how many records changed.
+        """
+        count = 0
+        with self.database.writing() as connection:
+            for document, since in found:
+                before = _read(connection, document.stack, document.hostname, lock=True)
+                after = published(before, document, since)
+                if after != before:
+                    _write(connection, before, after)
+                    count += 1
+        self.changes += 1
+        return count
+
+    def timelines(self, keys: Sequence[tuple[str, str]] | None = None) -> dict[Any, list[Event]]:
+        """The kept events by (stack, host), oldest first; of all nodes, or of ``keys``."""
+        # By time: what was observed is written a little after what had to be stored at once.
+        wanted = sa.select(events).order_by(events.c.at, events.c.id)
+        if keys is not None:
+            wanted = wanted.where(sa.tuple_(events.c.stack, events.c.host).in_(keys))
+        found: dict[Any, list[Event]] = {}
+        with self.database.reading() as connection:
+            for row in connection.execute(wanted).mappings():
+                event = Event(**{k: v for k, v in row.items() if k != "id"})
+                found.setdefault((event.stack, event.host), []).append(event)
+        return found
+
+    def sightings(self) -> dict[tuple[str, str], Sighting]:
+        """The last sighting of every node's machine."""
+        with self.database.reading() as connection:
+            rows = connection.execute(sa.select(sightings)).mappings().all()
+        found = {}
+        for row in rows:
+            values = dict(row)
+            key = (values.pop("stack"), values.pop("host"))
+            found[key] = Sighting(**values)
+        return found
+
+    def trail(self, *, limit: int = 500) -> list[Audit]:
+        """The newest entries of the audit trail, newest first."""
+        wanted = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            rows = connection.execute(wanted).mappings().all()
+        return [Audit(**{k: v for k, v in row.items() if k != "id"}) for row in rows]
+
+
+def write_events(connection: sa.Connection, found: Iterable[Event]) -> None:
+    """Append to the timelines, within a transaction."""
+    rows = [asdict(event) for event in found]
+    if rows:
+        connection.execute(sa.insert(events), rows)
+
+
+def trim_events(connection: sa.Connection, stack: str, host: str, keep: int) -> None:
+    """Keep only the newest events of a node."""
+    mine = (events.c.stack == stack) & (events.c.host == host)
+    oldest = connection.scalar(
+        sa.select(events.c.id).where(mine).order_by(events.c.id.desc()).offset(keep).limit(1)
+    )
+    if oldest is not None:
+        connection.execute(sa.delete(events).where(mine & (events.c.id <= oldest)))
+
+
+def _read(connection: sa.Connection, stack: str, host: str, *, lock: bool = False) -> Record | None:
+    wanted = sa.select(nodes).where((nodes.c.stack == stack) & (nodes.c.host == host))
+    if lock:
+        wanted = wanted.with_for_update()  # PostgreSQL; SQLite's writer is alone anyway
+    row = connection.execute(wanted).mappings().first()
+    return _record(row) if row else None
+
+
+def _write(connection: sa.Connection, before: Record | None, after: Record) -> Record:
+    if before == after:
+        return after
+    after = replace(after, revision=_next_revision(connection))
+    values = asdict(after)
+    if before is None:
+        connection.execute(sa.insert(nodes).values(values))
+    else:
+        mine = (nodes.c.stack == after.stack) & (nodes.c.host == after.host)
+        connection.execute(sa.update(nodes).where(mine).values(values))
+    return after
+
+
+def _next_revision(connection: sa.Connection) -> int:
+    """One more than ever before. The row's lock also orders commits as the numbers are."""
+    mine = meta.c.name == "revision"
+    found = connection.scalar(sa.select(meta.c.value).where(mine).with_for_update())
+    if found is None:
+        connection.execute(sa.insert(meta).values(name="revision", value="1"))
+        return 1
+    connection.execute(sa.update(meta).where(mine).values(value=str(int(found) + 1)))
+    return int(found) + 1
+
+
+def _insert(connection: sa.Connection, table: sa.Table, row: Event | Audit) -> None:
+    connection.execute(sa.insert(table).values(asdict(row)))
+
+
+def _record(row: Any) -> Record:
+    return Record(**{name: value for name, value in row.items() if name in _COLUMNS})

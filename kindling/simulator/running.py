@@ -1,0 +1,32 @@
+"""What a machine has while an operating system runs on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kindling.simulator.console import Console
+from kindling.simulator.disk import Disk
+from kindling.simulator.faults import Faults
+from kindling.simulator.ignition import Executor
+from kindling.simulator.patience import Patience
+from kindling.simulator.statuses import Reporter
+from kindling.simulator.transport import Network
+
+
+@dataclass(frozen=True)
+class Running:
+    """One boot of one machine."""
+
+    network: Network
+    console: Console
+    disk: Disk
+    faults: Faults
+    patience: Patience
+
+    def executor(self) -> Executor:
+        """An Ignition for this boot."""
+        return Executor(self.network, self.console, self.patience)
+
+    def reporter(self, url: str, token: str) -> Reporter:
+        """A reporter for the holder of a status token."""
+        return Reporter(self.network, self.console, self.patience, self.faults, url, token)
