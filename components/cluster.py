@@ -32,9 +32,7 @@ class Cluster(pulumi.ComponentResource):
         artifacts = [artifact for bundle in bundles for artifact in bundle.artifacts]
         host = IpxeHost(settings, artifacts, inside)
         after_site = pulumi.ResourceOptions(parent=self, depends_on=[host.site])
-        machines = [
-            Node(plan, settings, secret.result, after_site) for plan in settings.plan.nodes
-        ]
+        machines = [Node(plan, settings, secret.result, after_site) for plan in settings.plan.nodes]
         self.artifacts = _merged([bundle.digests for bundle in bundles])
         self.nodes: list[dict[str, Any]] = [machine.summary for machine in machines]
         self.register_outputs({"nodes": len(machines)})

@@ -59,7 +59,11 @@ def _cluster(config: pulumi.Config) -> Cluster:
     if bool(inline) == bool(file):
         given = "both are given" if file else "neither is given"
         raise StackFileError(
-            (Problem("kindling:cluster", f"{given}; give kindling:cluster or kindling:clusterFile"),)
+            (
+                Problem(
+                    "kindling:cluster", f"{given}; give kindling:cluster or kindling:clusterFile"
+                ),
+            )
         )
     return load_file(Path(file)) if file else load_cluster(inline, source="kindling:cluster")
 

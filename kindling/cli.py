@@ -29,10 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """Validate a stack file or a cluster file."""
-    from kindling.artifacts.catalog import load_catalog  # noqa: PLC0415 - commands load their own
-    from kindling.errors import StackFileError  # noqa: PLC0415
-    from kindling.models.crosschecks import unknown_versions  # noqa: PLC0415
-    from kindling.models.loading import load_file, warnings  # noqa: PLC0415
+    from kindling.artifacts.catalog import load_catalog
+    from kindling.errors import StackFileError
+    from kindling.models.crosschecks import unknown_versions
+    from kindling.models.loading import load_file, warnings
 
     cluster = load_file(arguments.file)
     if problems := unknown_versions(cluster, load_catalog().known_versions()):
@@ -46,8 +46,8 @@ def check(arguments: argparse.Namespace) -> int:
 
 def schema(arguments: argparse.Namespace) -> int:
     """Print the JSON Schema of a stack file, or its reference page."""
-    from kindling.models.reference import reference_page  # noqa: PLC0415
-    from kindling.models.schema import stack_schema  # noqa: PLC0415
+    from kindling.models.reference import reference_page
+    from kindling.models.schema import stack_schema
 
     if arguments.markdown:
         print(reference_page(), end="")
@@ -58,10 +58,10 @@ def schema(arguments: argparse.Namespace) -> int:
 
 def lock(arguments: argparse.Namespace) -> int:
     """Pin every artifact that the given stacks need."""
-    from kindling.artifacts.catalog import load_catalog  # noqa: PLC0415
-    from kindling.artifacts.lock import update_lock  # noqa: PLC0415
-    from kindling.artifacts.selection import select_assets  # noqa: PLC0415
-    from kindling.models.loading import load_file  # noqa: PLC0415
+    from kindling.artifacts.catalog import load_catalog
+    from kindling.artifacts.lock import update_lock
+    from kindling.artifacts.selection import select_assets
+    from kindling.models.loading import load_file
 
     clusters = [load_file(file) for file in arguments.files]
     catalog = load_catalog()
@@ -80,9 +80,9 @@ def lock(arguments: argparse.Namespace) -> int:
 
 def render(arguments: argparse.Namespace) -> int:
     """Write everything that the stack would publish, without Pulumi and without a server."""
-    from kindling.models.loading import load_file  # noqa: PLC0415
-    from kindling.planning import plan_cluster  # noqa: PLC0415
-    from kindling.rendering.tree import render_tree  # noqa: PLC0415
+    from kindling.models.loading import load_file
+    from kindling.planning import plan_cluster
+    from kindling.rendering.tree import render_tree
 
     cluster = load_file(arguments.file)
     plan = plan_cluster(cluster, stack=arguments.stack, lock_file=arguments.lock_file)
@@ -99,8 +99,8 @@ def render(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the boot server until it is stopped."""
-    from kindling.bootserver.server import serve as run  # noqa: PLC0415
-    from kindling.bootserver.settings import settings_from  # noqa: PLC0415
+    from kindling.bootserver.server import serve as run
+    from kindling.bootserver.settings import settings_from
 
     run(settings_from(arguments))
     return 0
@@ -108,7 +108,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def operate(arguments: argparse.Namespace) -> int:
     """Arm or disarm one node."""
-    from kindling.bootserver.client import operate as ask  # noqa: PLC0415
+    from kindling.bootserver.client import operate as ask
 
     print(ask(arguments.url, arguments.node, arguments.action))
     return 0
@@ -124,8 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str,
-         command: Command) -> argparse.ArgumentParser:
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=(command.__doc__ or "").strip().splitlines()[0])
     parser.set_defaults(command=command)
     return parser
@@ -138,8 +139,11 @@ def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     made = _add(commands, "lock", lock)
     made.add_argument("files", type=Path, nargs="+", help="stack files")
     made.add_argument("--lock-file", type=Path, default=Path("assets.lock.yaml"))
-    made.add_argument("--trust-download", action="store_true",
-                      help="pin what is downloaded where upstream publishes no checksum")
+    made.add_argument(
+        "--trust-download",
+        action="store_true",
+        help="pin what is downloaded where upstream publishes no checksum",
+    )
     made.add_argument("--prune", action="store_true", help="drop what these stacks do not use")
     made = _add(commands, "render", render)
     made.add_argument("file", type=Path)
@@ -149,9 +153,9 @@ def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
 
 
 def _add_server_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from kindling.bootserver.settings import add_arguments  # noqa: PLC0415
-    from kindling.simulator.command import add_arguments as add_simulation  # noqa: PLC0415
-    from kindling.simulator.command import run as simulate  # noqa: PLC0415
+    from kindling.bootserver.settings import add_arguments
+    from kindling.simulator.command import add_arguments as add_simulation
+    from kindling.simulator.command import run as simulate
 
     add_arguments(_add(commands, "serve", serve))
     add_simulation(_add(commands, "simulate", simulate))

@@ -43,8 +43,6 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise CommandError(
-            f"{argv[0]} is not on PATH; `make setup` makes it available"
-        ) from error
+        raise CommandError(f"{argv[0]} is not on PATH; `make setup` makes it available") from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{argv[0]} did not finish within {timeout:.0f} s") from error

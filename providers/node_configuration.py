@@ -7,8 +7,8 @@ difference, where a nested mapping would cost the engine some hundred properties
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypedDict
 
 import pulumi
@@ -103,7 +103,7 @@ class NodeConfiguration(Resource, module="kindling", name="NodeConfiguration"):
 @lru_cache(maxsize=128)
 def _render(plan: str, secret: str | None) -> RenderedNode:
     """Rendered once for `check` and once more used by the create or update that follows it."""
-    from kindling.rendering.nodes import render_node  # noqa: PLC0415 - not needed when unchanged
+    from kindling.rendering.nodes import render_node
 
     parsed = NodePlan.model_validate_json(plan)
     node = parsed.node

@@ -158,8 +158,10 @@ def boot_machines() -> None:
     machines = [f"{node['macAddress']}={node.get('arch', 'x86-64')}" for node in nodes()]
     arguments = [word for machine in machines for word in ("--machine", machine)]
     subprocess.run(
-        [sys.executable, "-m", "kindling", "simulate", "--url", url()]
-        + ["--disks", str(HOME / "disks"), *arguments],
+        [
+            *(sys.executable, "-m", "kindling", "simulate"),
+            *("--url", url(), "--disks", str(HOME / "disks"), *arguments),
+        ],
         env=environment(),
         check=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pwd
 import shlex
 import sys
 import tarfile
@@ -75,8 +76,10 @@ def installed(name: str) -> bool:
 
 
 def home() -> Path:
-    """Return Pulumi's own folder."""
-    return Path(os.environ.get("PULUMI_HOME") or "~/.pulumi").expanduser()
+    """Return Pulumi's own folder; like Pulumi, by the account's home and not by $HOME."""
+    if named := os.environ.get("PULUMI_HOME"):
+        return Path(named)
+    return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".pulumi"
 
 
 def _install(pulumi: Path, name: str) -> None:

@@ -121,6 +121,8 @@ def obtain(wanted: Wanted, sources: Sequence[Source], cache: Cache, manner: Mann
         manner.report.note(f"{wanted.path}: another run is fetching it; waiting for that")
 
     with cache.locked(key, waiting):
+        if found := _in_cache(wanted, cache):
+            return found
         cache.sweep()
         with Part(cache.part_of(key), wanted.algorithms) as part:
             return _from_any(wanted, sources, cache, manner, part)

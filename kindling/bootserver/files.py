@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache
 
 from starlette.requests import Request
@@ -22,17 +23,28 @@ from kindling.stores.directory import DirectoryStore
 _METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 
 
-def routes(settings: Settings, changed: Changed | None = None) -> list[Route]:
+def routes(
+    settings: Settings,
+    changed: Changed | None = None,
+    uploaded: Callable[[int], None] | None = None,
+) -> list[Route]:
     """The routes below ``store/`` and of the public files.
 
     ``changed`` is called with the store path and its size in bytes (0: deleted) after each
     publication and deletion by this process; what other processes write is found by looking
-    (see `Documents`).
+    (see `Documents`). ``uploaded`` is given the number of bytes of each publication.
     """
+
+    def noted(path: str, size: int) -> None:
+        if changed:
+            changed(path, size)
+        if uploaded and size:
+            uploaded(size)
+
     store = DirectoryStore(settings.directory, keep_free=settings.keep_free)
     server = FileServer(store)
     public = PublicFiles(server)
-    door = StoreDoor(settings, store, server, changed or _nothing)
+    door = StoreDoor(settings, store, server, noted)
     return [
         Route("/assets/{path:path}", public, methods=["GET", "HEAD"]),
         Route("/boot.ipxe", public, methods=["GET", "HEAD"]),
@@ -122,7 +134,3 @@ def _is_allowed(path: str) -> bool:
         return is_public(checked_path(path))
     except StoreRefused:
         return False
-
-
-def _nothing(path: str, size: int) -> None:
-    return None

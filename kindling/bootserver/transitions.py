@@ -12,6 +12,7 @@ from typing import Literal
 from kindling.bootserver.states import (
     ATTEMPTS,
     Record,
+    armed_until,
     known_digests,
     may_install,
     needs_install,
@@ -130,7 +131,8 @@ def ignition_asked(
             "this ticket belongs to another address",
             _leaked(record, document, owner, address, now),
         )
-    if record.held or not needs_install(record, document) or record.armed_at is None:
+    armed = armed_until(record, document) is not None  # or was: tickets outlive it by minutes
+    if record.held or not armed or not needs_install(record, document):
         return Refusal(403, f"{document.hostname} is not being installed")
     if record.installing_at is not None and issued <= record.installing_at:
         return Refusal(403, "this ticket ended when the machine reported `installing`")

@@ -83,10 +83,10 @@ def _document(plan: NodePlan, secrets: NodeSecrets) -> ButaneDocument:
     node = plan.node
     document = ButaneDocument(owner=node.hostname, template="flatcar/document.bu")
     wanted = flatcar_wishes.storage_entries(node)
-    theirs = {entry.data["path"] for _, entry in wanted if "path" in entry.data}
-    for section, entry in (*_files(plan, secrets), *_links(plan), *wanted):
-        if entry.data.get("path") not in theirs or (section, entry) in wanted:
-            document.storage.setdefault(section, []).append(entry)
+    theirs = {_path(each) for each in wanted}
+    ours = (each for each in (*_files(plan, secrets), *_links(plan)) if _path(each) not in theirs)
+    for section, entry in (*ours, *wanted):
+        document.storage.setdefault(section, []).append(entry)
     document.units = flatcar_wishes.merge_units(_units(plan), node)
     document.passwd = flatcar_users.passwd_entries(plan)
     arguments = node.kernel_arguments
@@ -101,7 +101,13 @@ def _document(plan: NodePlan, secrets: NodeSecrets) -> ButaneDocument:
     return document
 
 
-_Placed = tuple[str, Entry]
+_Placed = tuple[str, Entry]  # the section of storage, and what is in it
+
+
+def _path(placed: _Placed) -> object:
+    """Where files, directories and links are; filesystems have a path too, which is no conflict."""
+    section, entry = placed
+    return entry.data["path"] if section in {"files", "directories", "links"} else None
 
 
 def _file(path: str, content: str, origin: str, mode: int = 0o644) -> _Placed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 
 
 class FirmwareKind(StrEnum):

@@ -15,6 +15,7 @@ from kindling.errors import SimulationError
 from kindling.simulator.disk import Contents, Image, Marker
 from kindling.simulator.faults import Point
 from kindling.simulator.outcome import State, Stopped
+from kindling.simulator.patience import may_pass
 from kindling.simulator.running import Running
 from kindling.simulator.statuses import Reporter
 from kindling.simulator.system import System
@@ -143,8 +144,12 @@ class Installer:
     def _report_installed(self, generation: int, digest: str, message: str) -> None:
         """Restart only after the server has stored it and said so."""
         answer = self._reporter.post("installed", generation, digest, message)
+        reason = f"`installed` was not acknowledged: {answer.reason}"
+        if not answer.accepted and may_pass(answer.status):
+            # A real installer repeats this report without end and never calls it a failure.
+            raise Stopped(State.FAILED, reason)
         if not answer.accepted:
-            raise SimulationError(f"`installed` was not acknowledged: {answer.reason}")
+            raise SimulationError(reason)
         self._running.faults.pass_point(Point.INSTALLED)
 
     def _node_ignition(self) -> str:

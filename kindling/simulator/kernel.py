@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from kindling.errors import SimulationError
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.console import redact
 from kindling.simulator.ends import Boot
 from kindling.simulator.firmware import Firmware

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from kindling.errors import SimulationError
-from kindling.models.architecture import Architecture
 from kindling.simulator import installer, node
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.console import Console
 from kindling.simulator.disk import Contents, Disk
 from kindling.simulator.ends import Boot, Exit
@@ -53,7 +53,7 @@ class Machine:
     def __init__(
         self,
         macs: Sequence[str],
-        arch: Architecture,
+        arch: str,
         disk: Disk,
         console: Console,
         segment: Segment,
@@ -63,7 +63,7 @@ class Machine:
         source_address: str | None = None,
     ) -> None:
         self.macs = tuple(macs)
-        self.arch = arch
+        self.arch = Architecture(arch)
         self.disk = disk
         self.console = console
         self.segment = segment

@@ -106,11 +106,7 @@ class Project:
         if done.returncode:
             raise AssertionError(f"preview failed:\n{done.stdout}\n{done.stderr}")
         steps = json.loads(done.stdout)["steps"]
-        return {
-            f"{step['urn'].split('::')[-2].split(':')[-1]} {step['urn'].split('::')[-1]}": step["op"]
-            for step in steps
-            if step["op"] != "same"
-        }
+        return {_short(step["urn"]): step["op"] for step in steps if step["op"] != "same"}
 
     def refresh(self, *arguments: str) -> str:
         """``pulumi refresh``, without the question."""
@@ -126,5 +122,12 @@ class Project:
 
     def state(self) -> str:
         """The stored checkpoint, as it lies on the disk."""
-        files = sorted((self.directory / "state" / ".pulumi" / "stacks").rglob(f"{self.stack}.json"))
+        stacks = self.directory / "state" / ".pulumi" / "stacks"
+        files = sorted(stacks.rglob(f"{self.stack}.json"))
         return "\n".join(file.read_text() for file in files)
+
+
+def _short(urn: str) -> str:
+    """``Node cp1.example.com`` from a URN."""
+    *_, kind, name = urn.split("::")
+    return f"{kind.split(':')[-1]} {name}"

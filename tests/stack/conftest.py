@@ -53,7 +53,7 @@ def project(tmp_path: Path, mirror: Path, server: Server) -> Project:
         tmp_path / "project",
         cluster,
         environment={
-            "KINDLING_STORE_TOKEN": server.token,
+            "KINDLING_STORE_TOKEN": server.token or "",
             "KINDLING_CACHE": str(tmp_path / "cache"),
         },
         configuration={"kindling:lockFile": str(mirror / "assets.lock.yaml")},

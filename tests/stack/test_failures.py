@@ -80,7 +80,7 @@ def test_a_full_disk_is_said_and_nothing_half_written_stays(
     database = f"sqlite:///{tmp_path}/records.sqlite"
     with running_server(small_disk / "served", database=database) as server:
         smallest(project).cluster["bootServer"]["url"] = server.url
-        project.environment["KINDLING_STORE_TOKEN"] = server.token
+        project.environment["KINDLING_STORE_TOKEN"] = server.token or ""
         shown = project.up(check=False)
         assert "no room" in shown or "full" in shown
         published = tree(server)

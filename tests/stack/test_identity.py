@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import pickle
 
-import dill
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
@@ -30,4 +30,4 @@ def test_a_provider_is_stored_as_its_module_and_name_alone(
     assert len(stored) < 100
     assert module.encode() in stored
     assert name.encode() in stored
-    assert type(dill.loads(stored)) is provider
+    assert type(pickle.loads(stored)) is provider

@@ -137,9 +137,7 @@ def test_what_was_altered_or_deleted_on_the_server_is_found_and_mended(
     assert project.plan() == {}
 
 
-def test_no_secret_is_in_plain_in_state_preview_or_logs(
-    project: Project, server: Server
-) -> None:
+def test_no_secret_is_in_plain_in_state_preview_or_logs(project: Project, server: Server) -> None:
     """The stack's secret, the tokens derived from it and the store's token appear nowhere."""
     shown = project.preview() + project.up()
     node(project, "cp1.demo.example")["generation"] = 2

@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "rendering": BOTTOM,
     "stores": BOTTOM,
     "pki": BOTTOM,
-    "simulator": {"errors"},
+    "simulator": {"errors"},  # it must not know the stack
     "sysext": BOTTOM | {"artifacts", "stores"},
     "bootserver": BOTTOM | {"artifacts", "stores"},
     "planning": BOTTOM | {"artifacts", "rendering"},

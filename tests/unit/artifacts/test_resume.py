@@ -25,8 +25,10 @@ CHECKOUT = Path(__file__).parents[3]
 FETCH = """
 import sys
 from kindling.artifacts.download import fetch
+from kindling.artifacts.progress import Lines
 from kindling.models.assets import AssetFile
-print(fetch(AssetFile.model_validate_json(sys.argv[1])))
+told = Lines(lambda line: print(line, flush=True))
+print(fetch(AssetFile.model_validate_json(sys.argv[1]), report=told))
 """
 
 
@@ -157,11 +159,14 @@ def test_the_origin_of_a_part_is_noted_without_its_url(
 
 def test_two_processes_fetch_a_file_once(web: Web) -> None:
     web.script["/file"] = [Answer(stall_at=1_000_000)]
-    both = [fetch_elsewhere(f"{web.url}/file"), fetch_elsewhere(f"{web.url}/file")]
+    first = fetch_elsewhere(f"{web.url}/file")
     eventually(lambda: bool(web.requests()))
+    second = fetch_elsewhere(f"{web.url}/file")
+    assert second.stdout is not None
+    assert "another run is fetching it; waiting" in second.stdout.readline()
     web.release()
-    paths = {process.communicate(timeout=60)[0] for process in both}
-    assert [process.returncode for process in both] == [0, 0]
+    paths = {process.communicate(timeout=60)[0].splitlines()[-1] for process in (first, second)}
+    assert [first.returncode, second.returncode] == [0, 0]
     assert len(paths) == 1
     assert len(web.requests()) == 1
 

@@ -86,6 +86,7 @@ def test_all_workers_show_the_same_files_and_count_together(tmp_path):
         text = requests.get(f"{server.url}/metrics", timeout=60).text
         line = r'kindling_http_requests_total\{route="boot.ipxe",status="200"\} (\S+)'
         assert [float(n) for n in re.findall(line, text)] == [40.0]
+        assert f"kindling_uploaded_bytes_total {float(len(body))}" in text
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:

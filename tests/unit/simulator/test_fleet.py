@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kindling.errors import SimulationError
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.command import add_arguments, run
 from kindling.simulator.disk import Disk
 from kindling.simulator.faults import Faults, Point, parse_faults

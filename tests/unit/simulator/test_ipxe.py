@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kindling.errors import SimulationError
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.console import Console
 from kindling.simulator.ends import Boot, BootDisk, End, Exit
 from kindling.simulator.firmware import Firmware, FirmwareKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kindling.errors import SimulationError
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.ends import Boot
 from kindling.simulator.firmware import Firmware, FirmwareKind
 from kindling.simulator.kernel import CommandLine, installer_command_line

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kindling.models.architecture import Architecture
+from kindling.simulator.architecture import Architecture
 from kindling.simulator.console import Console
 from kindling.simulator.disk import Contents, Disk, Image, Marker
 from kindling.simulator.faults import Faults, Point
@@ -253,7 +253,7 @@ def test_a_lost_installed_report_does_not_install_again(tmp_path: Path) -> None:
         assert "the report was lost" in first.reason
         second = rack.power_on()
     assert (second.state, second.disk_writes) == (State.BOOTED, 1)
-    assert segment.states() == ["installing", "failed", "installed", "booted"]
+    assert segment.states() == FULL
 
 
 @pytest.mark.parametrize("point", list(Point))
@@ -279,6 +279,14 @@ def test_half_an_image_is_a_foreign_system_to_another_node(tmp_path: Path) -> No
         outcome = rack.power_on()
     assert outcome.state is State.FAILED
     assert "half of an interrupted installation" in outcome.reason
+
+
+def test_a_refused_installed_report_is_a_failure(tmp_path: Path) -> None:
+    with BootSegment(PlayedNode(MAC)) as segment:
+        segment.answers["installed"] = [409]
+        outcome = Rack(segment, tmp_path).power_on()
+    assert outcome.state is State.FAILED
+    assert segment.states() == ["installing", "installed", "failed"]
 
 
 def test_nothing_is_written_when_installing_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""``ignition/<mac>``: only for the machine that got the script, and only until it installs."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from tests.fakes.published import HOST, MAC, Clock, boot_server, node_document
+
+from kindling.bootserver.tickets import SESSION_LIFE, TICKET_LIFE, Ticket, Tickets
+
+BODY = b'{"ignition":{"version":"3.4.0"}}'
+
+
+@pytest.fixture
+def server(tmp_path):
+    with boot_server(tmp_path / "store") as running:
+        running.publish(node_document(), BODY)
+        yield running
+
+
+def ignition_url(server, **how) -> str:
+    found = re.search(r"ignition\.config\.url=(\S+)", server.boot(**how))
+    assert found
+    parts = urlsplit(found[1])
+    return f"{parts.path}?{parts.query}"
+
+
+def test_the_machine_that_got_the_script_gets_the_ignition_with_its_digest(server):
+    answer = server.machine.get(ignition_url(server))
+    assert (answer.status_code, answer.content) == (200, BODY)
+    assert answer.headers["content-digest"].startswith("sha-256=:")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_dropped_transfer_may_be_fetched_again_from_the_same_address(server):
+    url = ignition_url(server)
+    assert [server.machine.get(url).status_code for _ in range(3)] == [200] * 3
+
+
+def test_the_ticket_ends_when_the_machine_reports_installing(server):
+    url = ignition_url(server)
+    server.report("installing")
+    assert server.machine.get(url).status_code == 403
+    assert server.state() == "installing"
+
+
+def test_the_ticket_of_a_new_script_is_good_after_an_interrupted_installation(server):
+    ignition_url(server)
+    server.report("installing")
+    assert server.machine.get(ignition_url(server)).status_code == 200
+
+
+def test_the_ticket_ends_after_fifteen_minutes(server):
+    url = ignition_url(server)
+    server.clock.turn(TICKET_LIFE + 1)
+    assert server.machine.get(url).status_code == 403
+    assert server.state() == "armed"
+
+
+def test_a_fetch_from_a_second_address_holds_the_node_and_names_both_addresses(server):
+    url = ignition_url(server)
+    answer = server.at("10.0.0.66").get(url)
+    assert answer.status_code == 403 and BODY not in answer.content
+    node = server.node()
+    assert node["state"] == "held"
+    assert "10.0.0.1" in node["held"] and "10.0.0.66" in node["held"]
+    assert "raise its generation" in node["held"]
+    assert server.machine.get(url).status_code == 403, "a held node's Ignition is closed"
+
+
+def test_a_second_address_is_told_from_the_first_also_by_a_restarted_server(tmp_path):
+    clock = Clock()
+    with boot_server(tmp_path / "store", clock) as server:
+        server.publish(node_document(), BODY)
+        url = ignition_url(server)
+    with boot_server(tmp_path / "store", clock) as server:
+        assert server.machine.get(url).status_code == 200
+        assert server.at("10.0.0.66").get(url).status_code == 403
+        assert server.state() == "held"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "x", "a.b", "é.ü", "====.====", ".", "A" * 5000, "%00.%ff", "NTI6.AAAA"]
+)
+def test_a_made_up_ticket_is_refused_and_changes_nothing(server, token):
+    answer = server.at("10.0.0.66").get(f"/ignition/{MAC}", params={"token": token})
+    assert answer.status_code == 403
+    assert server.state() == "armed"
+
+
+def test_a_ticket_of_one_node_does_not_open_another(server):
+    server.publish(node_document("n2.example", "52:54:00:00:00:02"))
+    url = ignition_url(server).replace("00-01", "00-02")
+    assert server.machine.get(url).status_code == 403
+    assert server.state("n2.example") == server.state() == "armed"
+
+
+def test_a_ticket_of_an_older_generation_is_refused(server):
+    url = ignition_url(server)
+    server.publish(node_document(generation=2), BODY)
+    assert server.machine.get(url).status_code == 403
+
+
+def test_disarming_closes_the_ignition(server):
+    url = ignition_url(server)
+    server.operator("POST", f"/api/nodes/{HOST}/disarm")
+    assert server.machine.get(url).status_code == 403
+
+
+def test_an_unpublished_node_has_no_ignition(server):
+    assert server.machine.get("/ignition/52-54-00-00-00-99?token=x").status_code == 404
+
+
+def test_a_ticket_reads_back_only_with_its_key_its_mac_and_in_its_time():
+    mine, foreign = Tickets(b"k" * 32), Tickets(b"x" * 32)
+    ticket = Ticket(MAC, 3, "2001:db8::1", 1000.123456)
+    text = mine.mint(ticket)
+    assert mine.read(text, MAC, 1000.123456) == ticket
+    assert mine.read(text, MAC, 1000 + TICKET_LIFE + 1) is None
+    assert mine.read(text, MAC, 999) is None
+    assert mine.read(text, "52:54:00:00:00:02", 1001) is None
+    assert foreign.read(text, MAC, 1001) is None
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", text)
+
+
+def test_every_changed_character_of_a_ticket_makes_it_void():
+    tickets = Tickets(b"k" * 32)
+    text = tickets.mint(Ticket(MAC, 1, "10.0.0.1", 1000.5))
+    body = text.partition(".")[0]
+    for place in range(len(body)):
+        changed = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+        assert tickets.read(changed, MAC, 1001) is None
+
+
+def test_a_session_is_no_ticket_and_a_ticket_is_no_session():
+    tickets = Tickets(b"k" * 32)
+    session = tickets.open_session(1000)
+    assert tickets.is_session(session, 1001)
+    assert not tickets.is_session(session, 1000 + SESSION_LIFE + 1)
+    assert tickets.read(session, MAC, 1001) is None
+    assert not tickets.is_session(tickets.mint(Ticket(MAC, 1, "10.0.0.1", 1000)), 1001)

@@ -1,0 +1,330 @@
+"""The state machine of a node, as one table: every situation against every event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.fakes.published import digest_of, node_document
+
+from kindling.bootserver.states import (
+    Record,
+    State,
+    explain,
+    has_drifted,
+    may_install,
+    needs_install,
+    since,
+    state_of,
+)
+from kindling.bootserver.transitions import (
+    Refusal,
+    Report,
+    arm,
+    disarm,
+    ignition_asked,
+    published,
+    report,
+    script_served,
+)
+from kindling.models.documents import NodeDocument, Publication
+
+T0 = 1_000_000.0  # when generation 2 was published
+NOW = T0 + 100
+DAY = 86_400.0
+ME, OTHER = "10.0.0.1", "10.0.0.2"
+
+DOCUMENT = node_document(generation=2)  # generation 1 came before it
+BY_HAND = node_document(generation=2, auto_arm=False)
+CHANGED = node_document(
+    generation=2,
+    digest=digest_of("g2 changed"),
+    history=(
+        Publication(generation=2, digest=digest_of("g2")),
+        Publication(generation=2, digest=digest_of("g2 changed")),
+    ),
+)
+
+ARMED = published(None, DOCUMENT, T0)
+OLDER = replace(
+    ARMED,
+    installed_generation=1,
+    settled_generation=1,
+    installed_digest=digest_of("g1"),
+    installed_at=T0 - 500,
+)
+SERVED = replace(ARMED, phase="served")
+INSTALLING = replace(ARMED, phase="installing", installing_at=NOW - 10)
+FAILED = replace(ARMED, failures=1, failed_at=NOW - 5, failure="no disk")
+FAILED_TWICE = replace(ARMED, failures=2, failed_at=NOW - 5, phase="served")
+INSTALLED = replace(
+    ARMED,
+    installed_generation=2,
+    settled_generation=2,
+    installed_digest=digest_of("g2"),
+    installed_at=NOW - 50,
+)
+BOOTED = replace(INSTALLED, booted_at=NOW - 20, booted_digest=digest_of("g2"))
+HELD = replace(ARMED, held="3 installations in a row failed", held_at=NOW - 5, failures=3)
+
+SITUATIONS: dict[str, tuple[Record, NodeDocument]] = {
+    "pending": (published(None, BY_HAND, T0), BY_HAND),
+    "disarmed": (replace(ARMED, armed_at=None, disarmed_by="ada"), DOCUMENT),
+    "expired": (published(None, DOCUMENT, NOW - DAY), DOCUMENT),
+    "armed": (ARMED, DOCUMENT),
+    "armed, older installed": (OLDER, DOCUMENT),
+    "served": (SERVED, DOCUMENT),
+    "installing": (INSTALLING, DOCUMENT),
+    "failed": (FAILED, DOCUMENT),
+    "failed twice, served": (FAILED_TWICE, DOCUMENT),
+    "installed": (INSTALLED, DOCUMENT),
+    "booted": (BOOTED, DOCUMENT),
+    "outdated": (BOOTED, CHANGED),
+    "held": (HELD, DOCUMENT),
+}
+
+EVENTS = (
+    "script", "ignition", "second address", "installing 2", "failed 2", "installed 2", "booted 2",
+    "installing 1", "failed 1", "installed 1", "booted 1", "arm", "disarm", "expiry",
+)  # fmt: skip
+
+# A state, or the status of a refusal that changes nothing; `held!` is a refusal that holds.
+TABLE = {
+    "pending": "409 403 held! 409 failed installed booted 409 409 pending pending armed pending pending",
+    "disarmed": "409 403 held! 409 failed installed booted 409 409 pending pending armed pending pending",
+    "expired": "409 pending held! 409 failed installed booted 409 409 pending pending armed pending pending",
+    "armed": "armed armed held! installing failed installed booted 409 409 armed armed armed pending pending",
+    "armed, older installed": "armed armed held! installing failed installed booted 409 409 armed armed armed pending pending",
+    "served": "armed armed held! installing failed installed booted 409 409 armed armed armed pending pending",
+    "installing": "failed 403 held! installing failed installed booted 409 409 installing installing installing installing installing",
+    "failed": "failed failed held! installing failed installed booted 409 409 failed failed armed failed failed",
+    "failed twice, served": "failed failed held! installing held installed booted 409 409 failed failed armed failed failed",
+    "installed": "409 403 held! 409 409 installed booted 409 409 409 409 409 409 installed",
+    "booted": "409 403 held! 409 409 booted booted 409 409 409 409 409 409 booted",
+    "outdated": "409 403 held! 409 409 outdated outdated 409 409 409 409 409 409 outdated",
+    "held": "409 403 403 409 held held held 409 409 held held armed held held",
+}  # fmt: skip
+
+
+def happen(event: str, record: Record, document: NodeDocument) -> Record | Refusal:
+    word, _, generation = event.partition(" ")
+    match word:
+        case "script":
+            return script_served(record, document, NOW)
+        case "ignition" | "second":
+            # Issued before the machine said `installing`, as the ticket of that attempt.
+            return ignition_asked(
+                record, document, issued=NOW - 15, owner=ME,
+                address=ME if word == "ignition" else OTHER, now=NOW,
+            )  # fmt: skip
+        case "arm":
+            return arm(record, document, "ada", NOW)
+        case "disarm":
+            return disarm(record, document, "ada")
+        case "expiry":
+            return record
+    g = int(generation)
+    return report(record, document, Report(word, g, digest_of(f"g{g}"), "no disk", "", g), NOW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_in_every_situation_has_the_outcome_of_the_table(situation, event):
+    record, document = SITUATIONS[situation]
+    outcomes = TABLE[situation].split()
+    assert len(outcomes) == len(EVENTS)
+    expected = outcomes[EVENTS.index(event)]
+    found = happen(event, record, document)
+    later = NOW + 2 * DAY if event == "expiry" else NOW
+    if expected == "held!":
+        assert isinstance(found, Refusal) and found.status == 403
+        assert found.record and state_of(found.record, document, NOW) is State.HELD
+        assert ME in found.record.held and OTHER in found.record.held
+    elif expected.isdigit():
+        assert isinstance(found, Refusal) and found.status == int(expected)
+        assert found.record is None and found.reason
+    else:
+        assert isinstance(found, Record)
+        assert state_of(found, document, later) == expected
+
+
+def test_the_table_covers_every_state_of_a_node():
+    seen = {state_of(*SITUATIONS[name], NOW) for name in SITUATIONS}
+    assert seen == set(State)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_an_install_script_is_served_only_while_the_node_is_armed(situation):
+    record, document = SITUATIONS[situation]
+    served = not isinstance(script_served(record, document, NOW), Refusal)
+    assert served == may_install(record, document, NOW)
+    assert served == (
+        situation
+        in ("armed", "armed, older installed", "served", "installing", "failed", "failed twice, served")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("event", [e for e in EVENTS if e.endswith(" 1") or e.endswith(" 2")])
+def test_no_report_of_a_machine_arms_a_node_or_lowers_what_is_settled(situation, event):
+    record, document = SITUATIONS[situation]
+    found = happen(event, record, document)
+    if isinstance(found, Record):
+        assert found.settled_generation >= record.settled_generation
+        assert found.armed_at == record.armed_at and found.armed_by == record.armed_by
+        assert may_install(record, document, NOW) or not may_install(found, document, NOW)
+
+
+@pytest.mark.parametrize("event", ["installing 2", "failed 2", "installed 2", "booted 2"])
+@pytest.mark.parametrize("situation", ["served", "installing", "installed", "booted"])
+def test_a_report_whose_answer_was_lost_may_be_repeated(situation, event):
+    record, document = SITUATIONS[situation]
+    once = happen(event, record, document)
+    if isinstance(once, Record):
+        twice = happen(event, once, document)
+        assert twice == once
+
+
+def test_a_raised_generation_arms_again_and_forgets_failures_but_not_what_is_installed():
+    after = published(replace(BOOTED, failures=2), node_document(generation=3), NOW)
+    assert state_of(after, node_document(generation=3), NOW) is State.ARMED
+    assert (after.failures, after.installed_generation) == (0, 2)
+    assert after.installed_digest == digest_of("g2")
+
+
+def test_a_held_node_stays_held_when_its_generation_is_raised():
+    document = node_document(generation=3)
+    assert state_of(published(HELD, document, NOW), document, NOW) is State.HELD
+
+
+def test_a_generation_that_is_lowered_and_raised_again_installs_nothing_twice():
+    lowered = node_document(generation=1)
+    after = published(BOOTED, lowered, NOW)
+    assert state_of(after, lowered, NOW) is State.BOOTED
+    again = published(after, DOCUMENT, NOW)
+    assert state_of(again, DOCUMENT, NOW) is State.BOOTED
+
+
+def test_a_node_that_comes_back_with_its_installed_generation_is_not_armed():
+    """Destroyed and created again: the record says installed, so nothing is wiped."""
+    assert published(BOOTED, DOCUMENT, NOW) is BOOTED
+    assert not needs_install(BOOTED, DOCUMENT)
+
+
+def test_arming_counts_from_the_publication_and_ends_after_arm_for():
+    late = published(None, DOCUMENT, T0)
+    assert may_install(late, DOCUMENT, T0 + DAY - 1)
+    assert not may_install(late, DOCUMENT, T0 + DAY)
+    assert state_of(late, DOCUMENT, T0 + DAY) is State.PENDING
+
+
+def test_an_installation_that_began_while_armed_may_be_finished_after_the_arming():
+    began = replace(ARMED, phase="installing", installing_at=T0 + DAY - 1)
+    assert may_install(began, DOCUMENT, T0 + DAY + 3600)
+    assert not may_install(began, DOCUMENT, T0 + 2 * DAY)
+
+
+def test_turning_auto_arm_off_disarms_what_was_armed_by_itself_but_not_by_an_operator():
+    assert not may_install(ARMED, BY_HAND, NOW)
+    armed = arm(ARMED, BY_HAND, "ada", NOW)
+    assert isinstance(armed, Record) and may_install(armed, BY_HAND, NOW)
+
+
+def test_three_broken_off_installations_hold_the_node():
+    """A machine that crashes while it is written must not be written for ever."""
+    record: Record | Refusal = ARMED
+    for _ in range(2):
+        for event in ("script", "installing 2"):
+            assert isinstance(record, Record)
+            record = happen(event, record, DOCUMENT)
+    assert isinstance(record, Record) and record.failures == 1
+    third = happen("script", replace(record, failures=2), DOCUMENT)
+    assert isinstance(third, Refusal) and third.record
+    assert state_of(third.record, DOCUMENT, NOW) is State.HELD
+
+
+def test_three_failed_installations_hold_the_node_until_an_operator_arms_it():
+    record = ARMED
+    for attempt in range(3):
+        served = script_served(record, DOCUMENT, NOW)
+        assert isinstance(served, Record)
+        failed = happen("failed 2", served, DOCUMENT)
+        assert isinstance(failed, Record) and failed.failures == attempt + 1
+        record = failed
+    assert state_of(record, DOCUMENT, NOW) is State.HELD
+    armed = arm(record, DOCUMENT, "ada", NOW)
+    assert isinstance(armed, Record)
+    assert state_of(armed, DOCUMENT, NOW) is State.ARMED and armed.failures == 0
+
+
+def test_a_holding_reason_names_what_to_rotate_and_more_for_a_control_plane():
+    control_plane = node_document(generation=2, role="control-plane")
+    found = happen("second address", ARMED, control_plane)
+    assert isinstance(found, Refusal) and found.record
+    assert "raise its generation" in found.record.held
+    assert "authorities" in found.record.held
+
+
+def test_a_new_attempt_s_ticket_is_good_after_the_last_attempt_s_installing():
+    found = ignition_asked(
+        INSTALLING, DOCUMENT, issued=NOW - 1, owner=ME, address=ME, now=NOW
+    )
+    assert found == INSTALLING
+
+
+def test_a_disk_of_an_older_generation_is_recorded_and_the_newer_one_stays_armed():
+    found = happen("installed 1", ARMED, DOCUMENT)
+    assert isinstance(found, Record) and found.installed_generation == 1
+    assert state_of(found, DOCUMENT, NOW) is State.ARMED
+
+
+def test_a_newer_marker_than_published_settles_only_the_token_s_own_generation():
+    """The stack was rolled back: its installer finds generation 5 on the disk."""
+    told = Report("installed", 5, digest_of("g5"), vouched=2)
+    found = report(ARMED, DOCUMENT, told, NOW)
+    assert isinstance(found, Record)
+    assert state_of(found, DOCUMENT, NOW) is State.INSTALLED
+    assert (found.installed_generation, found.settled_generation) == (5, 2)
+    raised = node_document(generation=3)
+    assert may_install(published(found, raised, NOW), raised, NOW)
+
+
+@pytest.mark.parametrize("state", ["installed", "booted"])
+def test_lost_records_are_rebuilt_by_the_first_report(state):
+    found = report(ARMED, DOCUMENT, Report(state, 2, digest_of("g2"), vouched=2), NOW)
+    assert isinstance(found, Record) and state_of(found, DOCUMENT, NOW) == state
+    assert not has_drifted(found, DOCUMENT)
+
+
+@pytest.mark.parametrize("state", ["installed", "booted"])
+def test_a_report_without_the_marker_s_digest_is_refused(state):
+    found = report(ARMED, DOCUMENT, Report(state, 2, "", vouched=2), NOW)
+    assert isinstance(found, Refusal) and found.status == 422
+
+
+def test_with_lost_records_history_tells_outdated_from_drift():
+    earlier = report(
+        published(None, CHANGED, T0), CHANGED, Report("booted", 2, digest_of("g2"), vouched=2), NOW
+    )
+    foreign = report(
+        published(None, CHANGED, T0), CHANGED, Report("booted", 2, digest_of("x"), vouched=2), NOW
+    )
+    assert isinstance(earlier, Record) and isinstance(foreign, Record)
+    assert state_of(earlier, CHANGED, NOW) is State.OUTDATED
+    assert not has_drifted(earlier, CHANGED)
+    assert state_of(foreign, CHANGED, NOW) is State.BOOTED
+    assert has_drifted(foreign, CHANGED)
+
+
+def test_a_boot_with_another_digest_than_was_installed_is_drift_and_not_outdated():
+    found = report(INSTALLED, DOCUMENT, Report("booted", 2, digest_of("x"), vouched=2), NOW)
+    assert isinstance(found, Record) and has_drifted(found, DOCUMENT)
+    assert state_of(found, DOCUMENT, NOW) is State.BOOTED
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_every_situation_has_an_explanation_and_a_time(situation):
+    record, document = SITUATIONS[situation]
+    assert explain(record, document, NOW)
+    if situation != "disarmed":
+        assert since(record, state_of(record, document, NOW)) is not None
