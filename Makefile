@@ -22,12 +22,11 @@ ifeq ($(PULUMI_BACKEND_URL)$(if $(DEMO),,$(LOGIN)),)
 export PULUMI_BACKEND_URL := file://$(CURDIR)/.pulumi-state
 endif
 
-# The demonstration has a throw-away passphrase; for every other stack Pulumi asks.
+# The demonstration's machines are simulated and its secrets guard nothing, so its passphrase is
+# known; the boot server's token is made by `make demo`. For every other stack Pulumi asks.
 ifneq ($(DEMO),)
-ifeq ($(PULUMI_CONFIG_PASSPHRASE)$(PULUMI_CONFIG_PASSPHRASE_FILE),)
-PASSPHRASE := .demo/passphrase
-export PULUMI_CONFIG_PASSPHRASE = $(shell cat .demo/passphrase 2>/dev/null)
-endif
+export PULUMI_CONFIG_PASSPHRASE ?= demo
+export KINDLING_STORE_TOKEN ?= $(shell cat .demo/token 2>/dev/null)
 endif
 
 help: ## List the targets
@@ -44,10 +43,7 @@ setup: .venv/.locked-$(LOCK) ## Make the Python environment, the tools and the p
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
 	@rm -f .venv/.locked-* && touch $@
 
-.demo/passphrase:
-	@mkdir -p $(@D) && umask 077 && $(PYTHON3) -c 'import secrets; print(secrets.token_urlsafe())' > $@
-
-preview up refresh destroy: need-stack setup $(PASSPHRASE)
+preview up refresh destroy: need-stack setup
 	@tools/with-stack $(STACK) pulumi $@ --stack $(STACK) $(ARGS)
 
 preview: ## Show what `up` would change: make preview STACK=staging
@@ -59,12 +55,10 @@ destroy: ## Remove everything that the stack made: make destroy STACK=staging
 need-stack:
 	@test -n "$(STACK)" || { echo "name the stack, as in: make $(or $(MAKECMDGOALS),up) STACK=staging" >&2; exit 2; }
 
-demo: setup $(PASSPHRASE) ## Boot a simulated fleet on this machine
-	@mkdir -p .pulumi-state
+demo: setup ## Boot a simulated fleet on this machine
 	@$(PYTHON) tools/demo.py up
 
-demo-down: setup $(PASSPHRASE) ## Take the demonstration down again
-	@mkdir -p .pulumi-state
+demo-down: setup ## Take the demonstration down again
 	@$(PYTHON) tools/demo.py down
 
 test: lint types ## Run every check; pytest's closing line comes last

@@ -7,6 +7,7 @@ python tools/demo.py down    power off: destroy the stack, stop the server, remo
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 import requests
 import yaml
 from rich.console import Console
+from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -56,7 +58,7 @@ def up() -> int:
     make_mirror()
     start_server()
     ensure_stack()
-    pulumi("up", "--yes", "--stack", "demo")
+    publish()
     boot_machines()
     say_what_next()
     return 0
@@ -153,14 +155,29 @@ def pulumi(*arguments: str, check: bool = True) -> None:
     subprocess.run(["pulumi", *arguments], env=environment(), check=check)
 
 
+def publish() -> None:
+    """`pulumi up`, unless its preview finds nothing to do."""
+    preview = subprocess.run(
+        ["pulumi", "preview", "--stack", "demo", "--expect-no-changes"],
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+    if preview.returncode == 0:
+        console.print("Nothing changed: what is published is what the stack file says.")
+    else:
+        pulumi("up", "--yes", "--stack", "demo", "--suppress-outputs")
+
+
 def boot_machines() -> None:
     """Power on six simulated machines; they know nothing but the boot server's address."""
+    console.print("\nPowering on six [bold]simulated[/] machines: network first, then their disks")
     machines = [f"{node['macAddress']}={node.get('arch', 'x86-64')}" for node in nodes()]
     arguments = [word for machine in machines for word in ("--machine", machine)]
     subprocess.run(
         [
             *(sys.executable, "-m", "kindling", "simulate"),
-            *("--url", url(), "--disks", str(HOME / "disks"), *arguments),
+            *("--url", url(), "--disks", str(HOME / "disks"), "--quiet", *arguments),
         ],
         env=environment(),
         check=True,
@@ -169,8 +186,25 @@ def boot_machines() -> None:
 
 def say_what_next() -> None:
     """Addresses, outputs, and what to try."""
-    console.print("\n[bold]Outputs[/] of the stack:")
-    pulumi("stack", "output", "--stack", "demo")
+    outputs = json.loads(
+        subprocess.run(
+            ["pulumi", "stack", "output", "--stack", "demo", "--json"],
+            env=environment(),
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    table = Table(title="Outputs of the stack: nodes", title_justify="left")
+    columns = ("hostname", "arch", "role", "mac", "generation", "digest")
+    for column in columns:
+        table.add_column(column)
+    for node in outputs["nodes"]:
+        table.add_row(*(str(node[column])[:24] for column in columns))
+    console.print(table)
+    console.print(
+        f"bootServer: {outputs['bootServer']}   architectures: "
+        f"{', '.join(outputs['architectures'])}   artifacts: {len(outputs['artifacts'])} files"
+    )
     console.print(
         f"\n[bold]The page:[/] {url()}/   (six simulated machines, real files, real reports)\n"
         "[bold]Try next:[/]\n"

@@ -2,9 +2,11 @@
 
 What is in memory: every ``nodes/*.json`` as a parsed `NodeDocument`, the index from every MAC
 (aliases included) to its document, ``site.json``, and the bodies of recently used
-``nodes/*.ign``. A look-up costs two ``stat`` calls (a few microseconds) and no read, so a handler
-may ask for every request. The disk is the truth: a stack with a directory store, or another
-worker of the same server, may write beside this process, so nothing needs to be announced.
+``nodes/*.ign``. A look-up costs one ``stat`` (a few microseconds) and no read, so a handler may
+ask at every request. The disk is the truth: a stack with a directory store, or another worker of
+the same server, may write beside this process, so nothing needs to be announced. Stores replace
+files, which changes the directory and is noticed at once; an editor that writes in place changes
+only the file, which is noticed within a second.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +28,7 @@ log = logging.getLogger(__name__)
 # The clock of file times ticks every few milliseconds: two changes within one tick leave the
 # same directory time. A directory that changed so recently is read again at the next look-up.
 _TICK_NS = 50_000_000
+_LOOK_AT_FILES = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ class _State:
 class Documents:
     """The node documents and the site document below a store's directory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._read_at = 0.0
         self._nodes = str(root / "nodes")
         self._files = SmallFiles(root, largest=8 * 1024 * 1024)
         self._state = _State({}, {}, ())
@@ -114,13 +120,6 @@ class Documents:
         key = mac.lower().replace("-", ":")
         state = self._state
         name = state.by_mac.get(key)
-        if name is None:
-            return None
-        # An editor that writes in place changes the file's time but not the directory's.
-        if not _is_still(state.entries[name], f"{self._nodes}/{name}"):
-            self._read_all()
-            state = self._state
-            name = state.by_mac.get(key)
         return (name, state.entries[name]) if name else None
 
     def _refresh(self) -> None:
@@ -128,11 +127,11 @@ class Documents:
             seen = os.stat(self._nodes).st_mtime_ns  # noqa: PTH116 - on every request
         except FileNotFoundError:
             seen = 0
-        if seen != self._directory_time:
+        if seen != self._directory_time or self._clock() - self._read_at > _LOOK_AT_FILES:
             self._read_all()
 
     def _read_all(self) -> None:
-        before = time.time_ns()
+        before, self._read_at = time.time_ns(), self._clock()
         try:
             seen = Path(self._nodes).stat().st_mtime_ns
             names = sorted(f.name for f in Path(self._nodes).iterdir() if _is_document(f.name))
@@ -204,7 +203,7 @@ def _is_document(name: str) -> bool:
 
 def _is_still(entry: _Entry, path: str) -> bool:
     try:
-        found = os.stat(path)  # noqa: PTH116 - on every request
+        found = Path(path).stat()
     except FileNotFoundError:
         return False
     seen = (found.st_mtime_ns, found.st_ino, found.st_size)

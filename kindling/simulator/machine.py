@@ -122,9 +122,11 @@ class Machine:
                 self.faults.pass_point(Point.SCRIPT)
                 self._install(installer_command_line(end, firmware), running)
                 return True
+            said = " | ".join(interpreter.said)
             if isinstance(end, Exit):
                 self.console.line(f"the firmware goes on with the disk ({end.reason})")
-            return self._boot_disk(running, " | ".join(interpreter.said))
+                said = said or end.reason
+            return self._boot_disk(running, said)
 
     def _firmware_arch(self) -> Architecture:
         if not self.faults.wrong_arch:
@@ -134,7 +136,7 @@ class Machine:
     def _boot_disk(self, running: Running, said: str) -> bool:
         state = self.disk.state
         if state.contents is Contents.EMPTY:
-            raise Stopped(State.IDLE, f"the disk is empty; the scripts said: {said or 'nothing'}")
+            raise Stopped(State.IDLE, f"the disk is empty; the network boot said: {said}")
         if state.contents is Contents.FOREIGN:
             raise Stopped(State.FOREIGN, f"booted {state.description or _FOREIGN}")
         return node.boot(running)

@@ -185,10 +185,15 @@ def test_a_fetch_that_is_killed_is_continued_by_the_next(web: Web, cache: Cache)
 def test_a_disk_that_fills_up_is_told_and_left_as_it_was(
     web: Web, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(handle: int, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
+    write, room = os.write, [1]
 
-    monkeypatch.setattr("kindling.artifacts.parts.os.write", full)
+    def until_full(handle: int, data: bytes) -> int:
+        if not room:
+            raise OSError(28, "No space left on device")
+        room.pop()
+        return write(handle, data)
+
+    monkeypatch.setattr("kindling.artifacts.parts.os.write", until_full)
     with pytest.raises(NoSpace, match="the disk is full; make room there"):
         fetch(pinned(f"{web.url}/file"))
     assert cache.part_of(sha256(BODY)).stat().st_size == 0

@@ -89,17 +89,26 @@ def test_changes_in_quick_succession_are_all_noticed(documents, tmp_path):
     assert len(documents.all()) == 44
 
 
-def test_a_change_in_place_is_noticed_though_the_folder_is_as_old_as_before(documents, tmp_path):
+def generation(documents: Documents) -> int:
+    found = documents.node(FIRST)
+    assert found is not None
+    return found.generation
+
+
+def test_a_change_in_place_is_noticed_within_a_second_though_the_folder_is_as_before(tmp_path):
+    now = [10.0]
+    documents = Documents(tmp_path, clock=lambda: now[0])
     file = write(tmp_path, node())
-    folder = tmp_path / "nodes"
-    os.utime(folder, ns=(1, 1))
-    assert documents.node(FIRST).generation == 1
+    os.utime(tmp_path / "nodes", ns=(1, 1))
+    assert generation(documents) == 1
     file.write_bytes(node(generation=2).to_json())
-    assert folder.stat().st_mtime_ns == 1
-    assert documents.node(FIRST).generation == 2
+    assert (tmp_path / "nodes").stat().st_mtime_ns == 1
+    now[0] += 1.1
+    assert generation(documents) == 2
 
 
-def test_an_unchanged_folder_is_not_read_again(documents, tmp_path, monkeypatch):
+def test_an_unchanged_folder_is_not_read_again(tmp_path, monkeypatch):
+    documents = Documents(tmp_path, clock=lambda: 10.0)
     write(tmp_path, node())
     os.utime(tmp_path / "nodes", ns=(1, 1))
     before = documents.node(FIRST)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import random
 import string
+from urllib.parse import quote
 
 import pytest
 from tests.fakes.published import (
@@ -172,15 +173,12 @@ def test_a_malformed_report_is_refused_in_one_sentence_and_changes_nothing(serve
 
 
 def test_random_bytes_never_break_the_server(server):
-    """Only refusals, whatever comes; the seed is in the assertion's message."""
-    seed = random.randrange(2**32)
-    chance = random.Random(seed)
+    chance = random.Random(5)
     for _ in range(40):
         body = chance.randbytes(chance.randrange(300))
         path = "".join(chance.choices(string.printable, k=chance.randrange(1, 30)))
-        path = path.replace("?", "").replace("#", "").replace("/", "")
-        assert post(server, body).status_code in (422, 429), seed
-        assert server.machine.get("/boot/" + path).status_code in (404, 405), seed
+        assert post(server, body).status_code == 422
+        assert server.machine.get("/boot/" + quote(path, safe="")).status_code == 404
     assert server.state() == "armed"
 
 

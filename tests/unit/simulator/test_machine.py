@@ -427,6 +427,14 @@ def test_without_a_boot_server_an_installed_node_still_boots(tmp_path: Path) -> 
     assert rack.said("boots its disk")
 
 
+def test_without_a_boot_server_an_empty_machine_says_why_it_is_idle(tmp_path: Path) -> None:
+    with BootSegment() as segment:
+        rack = Rack(segment, tmp_path)
+    outcome = rack.power_on()
+    assert outcome.state is State.IDLE
+    assert "boot.ipxe: no complete answer" in outcome.reason
+
+
 def test_a_server_that_never_stops_installing_is_noticed(tmp_path: Path) -> None:
     node = PlayedNode(MAC)
     with BootSegment(node) as segment:
