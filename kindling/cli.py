@@ -73,6 +73,7 @@ def lock(arguments: argparse.Namespace) -> int:
         trust_download=arguments.trust_download,
         mirrors=tuple(dict.fromkeys(m for c in clusters for m in c.assets.mirrors)),
         prune=arguments.prune,
+        refresh=arguments.refresh,
     )
     print(f"{arguments.lock_file}: {len(unique)} artifacts pinned")
     return 0
@@ -145,6 +146,7 @@ def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
         help="pin what is downloaded where upstream publishes no checksum",
     )
     made.add_argument("--prune", action="store_true", help="drop what these stacks do not use")
+    made.add_argument("--refresh", action="store_true", help="pin again what is pinned already")
     made = _add(commands, "render", render)
     made.add_argument("file", type=Path)
     made.add_argument("--out", type=Path, required=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -10,11 +10,10 @@ import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
 from kindling.artifacts.download import fetch
+from kindling.artifacts.progress import Lines
 from kindling.models.assets import Asset, AssetFile
 from kindling.stores.base import Store
 from providers.base import UNKNOWN, Properties, PublishedProvider
-
-log = logging.getLogger(__name__)
 
 
 class ArtifactArguments(TypedDict):
@@ -44,7 +43,8 @@ class ArtifactProvider(PublishedProvider):
             assert file.sha256, "the program refuses unlocked artifacts before `up` begins"
             if store.adopt(file.path, sha256=file.sha256, owner=inputs["owner"]):
                 continue
-            local = fetch(file, mirrors=tuple(inputs.get("mirrors") or ()))
+            mirrors = tuple(inputs.get("mirrors") or ())
+            local = fetch(file, mirrors=mirrors, report=Lines(_say))
             store.put(file.path, local, sha256=file.sha256, owner=inputs["owner"])
 
 
@@ -65,3 +65,9 @@ class Artifact(Resource, module="kindling", name="Artifact"):
 def artifact_files(asset: Asset) -> list[dict[str, Any]]:
     """An asset's files as the resource takes them."""
     return [file.model_dump() for file in asset.files]
+
+
+def _say(line: str) -> None:
+    """The engine shows what a provider writes there."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

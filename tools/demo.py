@@ -172,12 +172,21 @@ def publish() -> None:
 def boot_machines() -> None:
     """Power on six simulated machines; they know nothing but the boot server's address."""
     console.print("\nPowering on six [bold]simulated[/] machines: network first, then their disks")
-    machines = [f"{node['macAddress']}={node.get('arch', 'x86-64')}" for node in nodes()]
-    arguments = [word for machine in machines for word in ("--machine", machine)]
+    rack = HOME / "machines.yaml"
+    machines = [
+        # Addresses of their own, as in a real segment: the page tells machines apart by them.
+        {
+            "mac": node["macAddress"],
+            "arch": node.get("arch", "x86-64"),
+            "sourceAddress": f"127.0.0.{10 + number}",
+        }
+        for number, node in enumerate(nodes())
+    ]
+    rack.write_text(yaml.safe_dump(machines))
     subprocess.run(
         [
-            *(sys.executable, "-m", "kindling", "simulate"),
-            *("--url", url(), "--disks", str(HOME / "disks"), "--quiet", *arguments),
+            *(sys.executable, "-m", "kindling", "simulate", "--url", url(), "--quiet"),
+            *("--disks", str(HOME / "disks"), "--machines", str(rack)),
         ],
         env=environment(),
         check=True,

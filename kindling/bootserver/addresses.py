@@ -32,7 +32,7 @@ def short_text(text: str, length: int) -> str:
 
 def for_script(text: str, length: int = 200) -> str:
     """A reason as it may stand in an iPXE script: nothing that iPXE would expand or execute."""
-    return _NOT_IN_SCRIPTS.sub(" ", text).strip()[:length]
+    return " ".join(_NOT_IN_SCRIPTS.sub(" ", text).split())[:length]
 
 
 def client_address(scope: Scope, trusted: Sequence[str] = ()) -> str:

@@ -56,7 +56,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] | None = None) 
         Route("/login", access.form, methods=["GET"]),
         Route("/login", access.login, methods=["POST"]),
         Route("/logout", access.logout, methods=["POST"]),
-        Route("/boot/{mac}", boot, methods=read),
+        Route("/boot/{mac}", boot, methods=["GET"]),
         Route("/ignition/{mac}", ignition, methods=read),
         Route("/live/{mac}", LiveDocuments(context).get, methods=["GET"]),
         Route("/status/{mac}", Statuses(context).post, methods=["POST"]),
@@ -82,7 +82,7 @@ async def _life(context: Context, streams: EventStreams) -> AsyncIterator[None]:
     with context:
         watching = asyncio.create_task(_keep_published(context))
         yield
-        streams.ended.set()
+        await streams.end()
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching

@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kindling.bootserver import timeline
 from kindling.bootserver.addresses import mac_of, short_text
+from kindling.bootserver.answers import refusal
 from kindling.bootserver.context import Context
 from kindling.bootserver.limiter import Limiter
 from kindling.bootserver.observer import Seen
@@ -74,6 +75,9 @@ class BootScripts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a script, whatever was asked: a machine can do nothing with an error."""
+        if scope["method"] != "GET":  # a HEAD would begin an attempt to install
+            await refusal(405, "a boot script is only for GET")(scope, receive, send)
+            return
         key = (scope["path"], scope["query_string"], (scope.get("client") or _NOBODY)[0])
         recent = self._recent.get(key)
         if (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ _INTERVAL = 0.5  # seconds between looks
 _TICK = 20.0  # seconds after which ages are worth drawing again; also keeps proxies awake
 _LONGEST = 10 * 60.0  # seconds of one stream; the browser connects again by itself
 _MOST = 100  # streams at once
+_STOP = 5.0  # seconds that streams get to end
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -29,13 +31,22 @@ class EventStreams:
     def __init__(self, pictures: Pictures) -> None:
         self._pictures = pictures
         self._open = 0
-        self.ended = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._quiet = asyncio.Event()
 
     async def get(self, request: Request) -> Response:
         """Stream ``changed`` events with the changed nodes, and a ``tick`` now and then."""
         if self._open >= _MOST:
             return refusal(503, "too many event streams are open", {"Retry-After": "30"})
         return StreamingResponse(self._stream(), headers=_HEADERS, media_type="text/event-stream")
+
+    async def end(self) -> None:
+        """End every stream, before what they read from is closed."""
+        self._ended.set()
+        self._quiet.clear()
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), _STOP)
 
     async def _stream(self) -> AsyncIterator[bytes]:
         self._open += 1
@@ -44,13 +55,15 @@ class EventStreams:
                 yield chunk
         finally:
             self._open -= 1
+            if not self._open:
+                self._quiet.set()
 
     async def _events(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         began = ticked = loop.time()
         version, known = "", await self._nodes()
-        yield _event("hello", {"nodes": len(known)}, retry=2000)
-        while not self.ended.is_set() and loop.time() - began < _LONGEST:
+        yield _event("hello", {"count": len(known)}, retry=2000)
+        while not self._ended.is_set() and loop.time() - began < _LONGEST:
             found = self._pictures.version()
             if found != version:
                 nodes = await self._nodes()
@@ -71,7 +84,7 @@ class EventStreams:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self.ended.wait(), _INTERVAL)
+            await asyncio.wait_for(self._ended.wait(), _INTERVAL)
         except TimeoutError:
             return
 

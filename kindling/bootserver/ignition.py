@@ -72,12 +72,15 @@ class IgnitionFiles:
                 now=now,
             )
 
-        decided = decide(context.record_of(document))
-        if isinstance(decided, Refusal) and decided.record is not None:
-            log.warning("%s is held: %s", document.hostname, decided.record.held)
+        record = context.record_of(document)
+        decided = decide(record)
+        # Mostly the same machine asks again; who asks first, and who must not, is stored first.
+        if decided != record and not (isinstance(decided, Refusal) and decided.record is None):
             decided = await run_in_threadpool(
                 context.records.change, document.stack, document.hostname, decide, now=now
             )
+            if isinstance(decided, Refusal) and decided.record is not None:
+                log.warning("%s is held: %s", document.hostname, decided.record.held)
         kind = timeline.REFUSED if isinstance(decided, Refusal) else timeline.IGNITION
         text = f"Ignition: {decided.reason}" if isinstance(decided, Refusal) else ""
         event = Event(document.stack, document.hostname, now, kind, text, address)

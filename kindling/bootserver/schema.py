@@ -48,6 +48,8 @@ nodes = sa.Table(  # one row per `states.Record`; the columns are its fields
     _text("disarmed_by"),
     _text("phase", 16),
     sa.Column("installing_at", _Time),
+    _text("fetched_by", 64),
+    sa.Column("fetched_at", _Time),
     _count("installed_generation"),
     _count("settled_generation"),
     _text("installed_digest", 64),

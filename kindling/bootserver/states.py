@@ -51,6 +51,8 @@ class Record:
     disarmed_by: str = ""
     phase: Phase = "idle"
     installing_at: float | None = None  # the last report of `installing`
+    fetched_by: str = ""  # the address that last got the Ignition of this generation
+    fetched_at: float | None = None
     installed_generation: int = 0  # what the disk's marker says; 0: nothing known
     settled_generation: int = 0  # up to here a token vouched that nothing is left to install
     installed_digest: str = ""

@@ -17,6 +17,7 @@ from kindling.bootserver.states import (
     may_install,
     needs_install,
 )
+from kindling.bootserver.tickets import TICKET_LIFE
 from kindling.models.documents import NodeDocument
 
 ReportState = Literal["installing", "installed", "booted", "failed"]
@@ -60,6 +61,8 @@ def published(record: Record | None, document: NodeDocument, since: float) -> Re
         disarmed_by="",
         phase="idle",
         installing_at=None,
+        fetched_by="",
+        fetched_at=None,
         failures=0,
         failed_at=None,
         failure="",
@@ -81,6 +84,8 @@ def arm(record: Record, document: NodeDocument, who: str, now: float) -> Record 
         armed_by=who,
         disarmed_by="",
         phase="idle" if record.held else record.phase,
+        fetched_by="" if record.held else record.fetched_by,
+        fetched_at=None if record.held else record.fetched_at,
         failures=0,
         failed_at=None,
         failure="",
@@ -123,20 +128,23 @@ def ignition_asked(
     """Somebody at ``address`` shows a valid ticket that ``owner`` got at ``issued``.
 
     The same machine may ask again after a dropped transfer, until it said `installing`. A second
-    address means that the ticket leaked, whatever it may still open: the node is held.
+    address, with the first one's ticket or with one of its own while the first one's could still
+    be good, means that somebody else is told the node's secrets: the node is held.
     """
     if address != owner:
-        return Refusal(
-            403,
-            "this ticket belongs to another address",
-            _leaked(record, document, owner, address, now),
-        )
+        leaked = _leaked(record, document, f"{address} with the ticket that {owner} got", now)
+        return Refusal(403, "this ticket belongs to another address", leaked)
     armed = armed_until(record, document) is not None  # or was: tickets outlive it by minutes
     if record.held or not armed or not needs_install(record, document):
         return Refusal(403, f"{document.hostname} is not being installed")
     if record.installing_at is not None and issued <= record.installing_at:
         return Refusal(403, "this ticket ended when the machine reported `installing`")
-    return record
+    if record.fetched_by == address:
+        return record
+    if record.fetched_by and now - (record.fetched_at or 0.0) < TICKET_LIFE:
+        leaked = _leaked(record, document, f"{address} after {record.fetched_by}", now)
+        return Refusal(403, "another address has fetched this Ignition just now", leaked)
+    return replace(record, fetched_by=address, fetched_at=now)
 
 
 def report(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
@@ -232,6 +240,8 @@ def _settled(record: Record, vouched: int) -> Record:
         settled_generation=settled,
         phase="idle",
         installing_at=None,
+        fetched_by="",
+        fetched_at=None,
         failures=0,
         failed_at=None,
         failure="",
@@ -248,18 +258,13 @@ def _is_recorded(record: Record, told: Report) -> bool:
     )
 
 
-def _leaked(
-    record: Record, document: NodeDocument, owner: str, address: str, now: float
-) -> Record | None:
+def _leaked(record: Record, document: NodeDocument, whom: str, now: float) -> Record | None:
     if record.held:
         return None
     rotate = "raise its generation, which gives it new tokens"
     if document.role == "control-plane":
         rotate += ", and rotate the cluster's authorities"
-    reason = (
-        f"its Ignition was asked for by {address} with the ticket that {owner} got;"
-        f" somebody else may know its secrets: {rotate}"
-    )
+    reason = f"its Ignition was asked for by {whom}; somebody else may know its secrets: {rotate}"
     return replace(record, held=reason, held_at=now)
 
 

@@ -28,18 +28,30 @@ class MemoryStore:
         self.writes: list[str] = []
 
     def put(self, path: str, body: bytes | Path, *, sha256: str, owner: str) -> Stat:
+        known = self.adopt(path, sha256=sha256, owner=owner)
+        if known is not None:
+            return known
+        content = body.read_bytes() if isinstance(body, Path) else body
+        if new_sha256(content).hexdigest() != sha256:
+            raise DigestMismatch(f"{path}: the bytes do not have SHA-256 {sha256}")
+        owners = self.files[path].owners if path in self.files else set()
+        self.writes.append(path)
+        self.files[path] = _File(content, sha256, {*owners, owner})
+        return self._stat(path)
+
+    def adopt(self, path: str, *, sha256: str, owner: str) -> Stat | None:
         published_path(path)
         checked_owner(owner)
-        content = body.read_bytes() if isinstance(body, Path) else body
-        if new_sha256(content).hexdigest() != checked_sha256(sha256):
-            raise DigestMismatch(f"{path}: the bytes do not have SHA-256 {sha256}")
-        old = self.files.get(path)
-        owners = set(old.owners) if old else set()
-        if old and path.startswith(SHARED) and owners - {owner} and old.published != sha256:
-            raise StoreRefused(f"{path} is also published by {', '.join(sorted(owners - {owner}))}")
-        if old is None or old.body != content:
-            self.writes.append(path)
-        self.files[path] = _File(content, sha256, {*owners, owner})
+        checked_sha256(sha256)
+        file = self.files.get(path)
+        if file is None:
+            return None
+        others = sorted(file.owners - {owner})
+        if path.startswith(SHARED) and others and file.published != sha256:
+            raise StoreRefused(f"{path} is also published by {', '.join(others)}")
+        if new_sha256(file.body).hexdigest() != sha256:
+            return None
+        file.owners.add(owner)
         return self._stat(path)
 
     def stat(self, path: str) -> Stat | None:
@@ -87,6 +99,9 @@ class FailingStore:
         )
 
     def put(self, path: str, body: bytes | Path, *, sha256: str, owner: str) -> Stat:
+        raise self.error
+
+    def adopt(self, path: str, *, sha256: str, owner: str) -> Stat | None:
         raise self.error
 
     def stat(self, path: str) -> Stat | None:

@@ -6,12 +6,22 @@ import threading
 
 import orjson
 import pytest
-from tests.fakes.published import HOST, MAC, OPERATOR, boot_server, digest_of, node_document
-from tests.fakes.server import TOKEN, running_server
+import requests
 
 from kindling.bootserver.access import COOKIE
 from kindling.bootserver.client import operate
 from kindling.errors import BootServerError
+from tests.fakes.published import (
+    HOST,
+    MAC,
+    OPERATOR,
+    Published,
+    boot_server,
+    digest_of,
+    node_document,
+    token_of,
+)
+from tests.fakes.server import TOKEN, running_server
 
 READ = ("/api/nodes", f"/api/nodes/{HOST}", "/api/unknown", "/api/artifacts", "/fragment")
 
@@ -108,7 +118,9 @@ def test_a_session_ends_and_a_made_up_one_is_none(server):
     server.machine.post("/login", content=f"token={OPERATOR}")
     server.clock.turn(13 * 3600)
     assert server.machine.get("/").status_code == 303
-    assert server.at("10.0.0.2").get("/", cookies={COOKIE: "OTk5OTk5OTk5OTk.AAAA"}).status_code == 303
+    other = server.at("10.0.0.2")
+    other.cookies.set(COOKIE, "OTk5OTk5OTk5OTk.AAAA")
+    assert other.get("/").status_code == 303
 
 
 def test_guessing_the_operator_s_token_is_slowed_down(server):
@@ -123,8 +135,6 @@ def test_a_malformed_login_is_refused(server, body):
 
 def test_a_server_without_an_operator_s_token_shows_nothing(tmp_path):
     with running_server(tmp_path / "store", token=None) as running:
-        import requests
-
         assert requests.get(f"{running.url}/api/nodes", timeout=30).status_code == 403
         login = requests.post(f"{running.url}/login", data={"token": ""}, timeout=30)
         assert login.status_code == 403
@@ -154,10 +164,6 @@ def test_metrics_count_nodes_by_state_and_name_no_machine(server):
 
 def test_an_event_stream_tells_of_a_change_within_seconds(tmp_path):
     """The stream of the real server, read as a browser reads it."""
-    import requests
-
-    from tests.fakes.published import Published, token_of
-
     with running_server(tmp_path / "store") as running:
         Published(running.directory).publish(node_document())
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -182,9 +188,18 @@ def test_an_event_stream_tells_of_a_change_within_seconds(tmp_path):
             report.join()
 
 
-def test_the_command_line_arms_and_disarms_with_the_operator_s_token(tmp_path, monkeypatch):
-    from tests.fakes.published import Published
+def test_an_open_event_stream_does_not_keep_the_server_from_stopping(tmp_path):
+    with running_server(tmp_path / "store") as running:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        with requests.get(
+            f"{running.url}/api/events", headers=headers, stream=True, timeout=60
+        ) as stream:
+            assert next(stream.iter_lines()).startswith(b"retry:")
+            assert running.stop() == 0
+            assert "Traceback" not in running.log
 
+
+def test_the_command_line_arms_and_disarms_with_the_operator_s_token(tmp_path, monkeypatch):
     with running_server(tmp_path / "store") as running:
         Published(running.directory).publish(node_document())
         monkeypatch.setenv("KINDLING_STORE_TOKEN", TOKEN)

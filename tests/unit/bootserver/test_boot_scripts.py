@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.fakes.published import HOST, MAC, Clock, boot_server, digest_of, node_document
 
 DAY = 86_400
@@ -28,7 +29,9 @@ def test_without_an_architecture_the_answer_is_the_script_that_finds_it_out(serv
 def test_an_armed_machine_gets_the_install_script_with_a_ticket_in_its_ignition_url(server):
     server.publish(node_document())
     script = server.boot()
-    assert f"ignition.config.url=http://boot.example:8080/ignition/{MAC.replace(':', '-')}" in script
+    assert (
+        f"ignition.config.url=http://boot.example:8080/ignition/{MAC.replace(':', '-')}" in script
+    )
     assert "flatcar_production_pxe.vmlinuz" in script and "flatcar.first_boot=1" in script
 
 
@@ -127,6 +130,13 @@ def test_an_arm_shows_at_once_in_the_next_script(server):
         server.operator("POST", f"/api/nodes/{HOST}/arm")
         assert installs(server.boot())
         server.operator("POST", f"/api/nodes/{HOST}/disarm")
+
+
+def test_a_head_request_begins_no_attempt(server):
+    server.publish(node_document())
+    server.report("installing")
+    assert server.machine.head(f"/boot/{MAC}?arch=x86_64").status_code == 405
+    assert server.node()["failures"] == 0
 
 
 def test_a_text_that_is_no_mac_is_refused_with_a_script(server):

@@ -6,9 +6,9 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from tests.fakes.published import HOST, MAC, Clock, boot_server, node_document
 
 from kindling.bootserver.tickets import SESSION_LIFE, TICKET_LIFE, Ticket, Tickets
+from tests.fakes.published import HOST, MAC, Clock, boot_server, node_document
 
 BODY = b'{"ignition":{"version":"3.4.0"}}'
 
@@ -68,6 +68,24 @@ def test_a_fetch_from_a_second_address_holds_the_node_and_names_both_addresses(s
     assert "10.0.0.1" in node["held"] and "10.0.0.66" in node["held"]
     assert "raise its generation" in node["held"]
     assert server.machine.get(url).status_code == 403, "a held node's Ignition is closed"
+
+
+def test_a_second_address_with_a_ticket_of_its_own_holds_the_node_too(server):
+    """Anybody can ask for the script of a MAC: two addresses that fetch are one too many."""
+    first, second = ignition_url(server), ignition_url(server, at="10.0.0.66")
+    assert server.machine.get(first).status_code == 200
+    assert server.at("10.0.0.66").get(second).status_code == 403
+    assert server.state() == "held" and "10.0.0.66 after 10.0.0.1" in server.node()["held"]
+    server.operator("POST", f"/api/nodes/{HOST}/arm")
+    assert server.machine.get(ignition_url(server)).status_code == 200
+
+
+def test_a_machine_may_come_back_with_another_address_once_the_old_ticket_is_over(server):
+    assert server.machine.get(ignition_url(server)).status_code == 200
+    server.clock.turn(TICKET_LIFE + 1)
+    url = ignition_url(server, at="10.0.0.9")
+    assert server.at("10.0.0.9").get(url).status_code == 200
+    assert server.state() == "armed"
 
 
 def test_a_second_address_is_told_from_the_first_also_by_a_restarted_server(tmp_path):

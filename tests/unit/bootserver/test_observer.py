@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes.published import HOST, boot_server, node_document
 
 from kindling.bootserver import timeline
 from kindling.bootserver.addresses import client_address, for_script, normalise_mac, short_text
@@ -12,6 +11,7 @@ from kindling.bootserver.limiter import Limiter
 from kindling.bootserver.observer import KEPT_EVENTS, FileAsked, Observer, Seen
 from kindling.bootserver.records import Event, Records, Sighting
 from kindling.bootserver.unknown import MOST, Unknown, list_unknown
+from tests.fakes.published import HOST, boot_server, node_document
 
 KERNEL = "/assets/flatcar/x86-64/4230.2.3/flatcar_production_pxe.vmlinuz"
 

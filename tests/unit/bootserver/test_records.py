@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from tests.fakes.published import HOST, node_document
 
 from kindling.bootserver.database import Database, keep_secret
 from kindling.bootserver.mirror import Mirror
@@ -17,6 +16,7 @@ from kindling.bootserver.schema import meta, metadata
 from kindling.bootserver.states import Record
 from kindling.bootserver.transitions import Refusal, published
 from kindling.errors import BootServerError
+from tests.fakes.published import HOST, node_document
 
 
 @pytest.fixture
@@ -65,9 +65,7 @@ def test_a_refused_change_stores_only_the_hold_and_notes_who_held(database):
     records = Records(database)
     held = replace(Record("test", HOST), held="two addresses", held_at=5.0)
     event = Event("test", HOST, 5.0, "failed")
-    found = records.change(
-        "test", HOST, lambda _: Refusal(403, "no", held), event=event, now=5.0
-    )
+    found = records.change("test", HOST, lambda _: Refusal(403, "no", held), event=event, now=5.0)
     assert found == Refusal(403, "no", held)
     assert records.timelines() == {}
     (entry,) = records.trail()

@@ -9,6 +9,7 @@ import string
 from urllib.parse import quote
 
 import pytest
+
 from tests.fakes.published import (
     HOST,
     MAC,
@@ -190,7 +191,9 @@ def test_an_over_long_body_is_refused_whether_it_declares_its_length_or_not(serv
             yield body[start : start + 10_000]
 
     assert post(server, body).status_code == 413
-    assert server.machine.post(f"/status/{MAC}", content=chunks(), headers=BEARER).status_code == 413
+    assert (
+        server.machine.post(f"/status/{MAC}", content=chunks(), headers=BEARER).status_code == 413
+    )
     assert server.state() == "armed"
 
 
