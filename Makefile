@@ -43,6 +43,9 @@ setup: .venv/.locked-$(LOCK) ## Make the Python environment, the tools and the p
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/development.txt
 	@rm -f .venv/.locked-* && touch $@
 
+# A preview that names each file of each machine, which Pulumi's short form does not.
+preview: ARGS += --diff
+
 preview up refresh destroy: need-stack setup
 	@tools/with-stack $(STACK) pulumi $@ --stack $(STACK) $(ARGS)
 
@@ -62,6 +65,7 @@ demo-down: setup ## Take the demonstration down again
 	@$(PYTHON) tools/demo.py down
 
 test: lint types ## Run every check; pytest's closing line comes last
+	@tools/test-packages
 	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) $(ARGS)
 
 lint: setup ## Check style and formatting
@@ -74,7 +78,8 @@ types: setup ## Check types
 bench: setup ## Measure; see docs for what and how
 	@$(PYTHON) -m tools.bench $(ARGS)
 
-nightly: setup ## Run the tests and the long checks: real boots, big fleets
+nightly: setup ## Run the tests and the long checks
+	@tools/test-packages
 	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) -m "nightly or not nightly" $(ARGS)
 
 clean-cache: ## Delete the built tools; everything in the cache can be made again

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 # What rendering adds to the inputs; kept as they are while nothing that they depend on changed.
 _RENDERED = ("files", "digest", "ignitionDigest", "documentDigest", "history")
 _KEPT_PUBLICATIONS = 16
+_SHOWN = 16  # hex digits per file, to tell files apart; ``digest`` in full is what machines report
 
 
 class NodeConfigurationArguments(TypedDict):
@@ -55,7 +56,7 @@ class NodeConfigurationProvider(PublishedProvider):
     """Publishes the node's document and its installer's Ignition, the document last."""
 
     compared = ("files", "published")
-    not_in_outputs = ("secret",)
+    not_in_outputs = ("secret", "plan", "renderer")
 
     def prepare(self, olds: Properties, news: Properties) -> CheckResult:
         """Render, unless neither plan, nor secret, nor renderer changed since last time."""
@@ -117,7 +118,7 @@ def _render_inputs(news: Properties, olds: Properties) -> Properties:
     secret = None if is_unknown(news["secret"]) else news["secret"]
     rendered = _render(news["plan"], secret)
     files = {
-        path: UNKNOWN if path in rendered.provisional else digest
+        path: UNKNOWN if path in rendered.provisional else digest[:_SHOWN]
         for path, digest in rendered.files.items()
     }
     if secret is None or rendered.provisional:

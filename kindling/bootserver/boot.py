@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from time import monotonic
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +21,7 @@ from kindling.bootserver.answers import refusal
 from kindling.bootserver.context import Context
 from kindling.bootserver.limiter import Limiter
 from kindling.bootserver.observer import Seen
+from kindling.bootserver.recent import RecentAnswers
 from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.scripts import disk_script, entry_script, install_script, stop_script
 from kindling.bootserver.states import Record, explain, may_install
@@ -31,12 +31,6 @@ from kindling.bootserver.unknown import Unknown
 from kindling.models.documents import NodeDocument
 
 _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-# A disk script may be repeated this long (s) without looking at files and database again: what
-# another process changed then shows up that much later. Changes by this process show at once.
-_MOMENT = 0.02
-_RECENT = 4096  # answers
-_LONGEST_QUERY = 1024  # bytes, of a request whose answer is kept
-_NOBODY = ("",)
 _AGAIN = 5.0  # seconds in which the same script to the same address is noted once
 _NOTED = 20_000  # nodes whose last note is remembered
 
@@ -53,16 +47,6 @@ class BootQuery:
     simulated: bool = False
 
 
-@dataclass(slots=True)
-class _Recent:
-    """An answer that boots the disk, as it was sent a moment ago."""
-
-    until: float  # of the monotonic clock
-    changes: int
-    start: Message
-    body: Message
-
-
 class BootScripts:
     """The route's ASGI endpoint."""
 
@@ -70,33 +54,28 @@ class BootScripts:
         self._context = context
         self._limiter = Limiter()
         self._noted: dict[str, tuple[float, str, str]] = {}
-        self._recent: dict[tuple[str, bytes, str], _Recent] = {}
-        self._may_repeat = not context.settings.trusted_proxies
+        proxied = bool(context.settings.trusted_proxies)
+        self._recent = RecentAnswers(context.records, most=4096, used=not proxied)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a script, whatever was asked: a machine can do nothing with an error."""
         if scope["method"] != "GET":  # a HEAD would begin an attempt to install
             await refusal(405, "a boot script is only for GET")(scope, receive, send)
             return
-        key = (scope["path"], scope["query_string"], (scope.get("client") or _NOBODY)[0])
-        recent = self._recent.get(key)
-        if (
-            recent is not None
-            and monotonic() < recent.until
-            and recent.changes == self._context.records.changes
-        ):
-            await send(recent.start)
-            await send(recent.body)
+        recent = self._recent.get(scope)
+        if recent is None:
+            await self._answer(scope, send)
             return
-        await self._answer(scope, send, key)
+        await send(recent[0])
+        await send(recent[1])
 
-    async def _answer(self, scope: Scope, send: Send, key: tuple[str, bytes, str]) -> None:
+    async def _answer(self, scope: Scope, send: Send) -> None:
         mac = mac_of(scope)
         query = parse_query(scope["query_string"])
         if mac is None:
             await _send(send, 404, b"#!ipxe\necho Kindling: this is no MAC address\nexit 1\n")
             return
-        changes = self._context.records.changes
+        changes = self._recent.changes
         document = self._context.documents.node(mac)
         if not query.arch:
             await self._entry(send, document)
@@ -106,11 +85,9 @@ class BootScripts:
             await _send(send, 200, self._unknown(mac, query, address))
             return
         body, boots_disk = await self._known(document, query, address)
-        start, rest = await _send(send, 200, body)
-        if boots_disk and self._may_repeat and len(key[1]) <= _LONGEST_QUERY:
-            if len(self._recent) >= _RECENT:
-                self._recent.clear()
-            self._recent[key] = _Recent(monotonic() + _MOMENT, changes, start, rest)
+        answer = await _send(send, 200, body)
+        if boots_disk:
+            self._recent.keep(scope, answer, changes)
 
     async def _entry(self, send: Send, document: NodeDocument | None) -> None:
         site = self._context.documents.site()

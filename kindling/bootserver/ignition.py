@@ -8,12 +8,13 @@ from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from kindling.bootserver import timeline
 from kindling.bootserver.addresses import mac_of
 from kindling.bootserver.answers import refusal
 from kindling.bootserver.context import Context
+from kindling.bootserver.recent import Answer, RecentAnswers
 from kindling.bootserver.records import Event
 from kindling.bootserver.states import Record
 from kindling.bootserver.tickets import Ticket
@@ -31,9 +32,20 @@ class IgnitionFiles:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        proxied = bool(context.settings.trusted_proxies)
+        self._recent = RecentAnswers(context.records, most=64, used=not proxied)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document, or a refusal that says why."""
+        recent = self._recent.get(scope) if scope["method"] == "GET" else None
+        if recent is None:
+            await self._answer(scope, receive, send)
+            return
+        await send(recent[0])
+        await send(recent[1])
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changes = self._recent.changes
         mac = mac_of(scope)
         document = self._context.documents.node(mac) if mac else None
         if document is None:
@@ -52,7 +64,9 @@ class IgnitionFiles:
             said = "the node's Ignition is not published; run `pulumi up`"
             await refusal(404, said)(scope, receive, send)
             return
-        await _send(scope, send, body)
+        answer = await _send(scope, send, body)
+        if scope["method"] == "GET":
+            self._recent.keep(scope, answer, changes)
 
     def _ticket(self, scope: Scope, document: NodeDocument) -> Ticket | None:
         given = dict(parse_qsl(scope["query_string"][:2048].decode("latin-1"))).get("token", "")
@@ -93,12 +107,16 @@ def _digest(body: bytes) -> bytes:
     return content_digest(sha256(body).hexdigest()).encode()
 
 
-async def _send(scope: Scope, send: Send, body: bytes) -> None:
+async def _send(scope: Scope, send: Send, body: bytes) -> Answer:
     headers = [
         (b"content-length", b"%d" % len(body)),
         (b"content-type", b"application/vnd.coreos.ignition+json"),
         (b"cache-control", b"no-store"),
         (b"content-digest", _digest(body)),
     ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
+    sent = b"" if scope["method"] == "HEAD" else body
+    rest: Message = {"type": "http.response.body", "body": sent}
+    await send(start)
+    await send(rest)
+    return start, rest
