@@ -138,7 +138,7 @@ def _stuck(document: NodeDocument, boot: Sequence[Event], now: float) -> str:
 
 
 def _installed(record: Record, document: NodeDocument, now: float) -> str:
-    if has_drifted(record, document):
+    if has_drifted(record):
         return _drift(record, document)
     if record.installed_generation == document.generation and running_digest(record) not in (
         "",

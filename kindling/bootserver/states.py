@@ -137,20 +137,17 @@ def known_digests(document: NodeDocument, generation: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def has_drifted(record: Record, document: NodeDocument) -> bool:
-    """Whether the machine runs what was never published for its generation (decision 9)."""
+def has_drifted(record: Record) -> bool:
+    """Whether the machine runs something else than what was published when it was installed."""
     running = running_digest(record)
-    if not running:
-        return False
-    known = known_digests(document, record.installed_generation)
-    return running != record.installed_digest or (bool(known) and running not in known)
+    return bool(running) and running != record.installed_digest
 
 
 def is_outdated(record: Record, document: NodeDocument) -> bool:
     """Whether a newer configuration of the installed generation is published."""
     return (
         record.installed_generation == document.generation
-        and not has_drifted(record, document)
+        and not has_drifted(record)
         and running_digest(record) not in ("", document.digest)
     )
 

@@ -155,7 +155,7 @@ def report(record: Record, document: NodeDocument, told: Report, now: float) -> 
         case "failed":
             return _failed(record, document, told, now)
         case "installed":
-            return _installed(record, told, now)
+            return _installed(record, document, told, now)
         case "booted":
             return _booted(record, document, told, now)
 
@@ -197,17 +197,20 @@ def _one_more_failure(record: Record, message: str, now: float, *, log: str = ""
     return replace(after, held=f"{failures} installations in a row failed", held_at=now)
 
 
-def _installed(record: Record, told: Report, now: float) -> Record | Refusal:
+def _installed(
+    record: Record, document: NodeDocument, told: Report, now: float
+) -> Record | Refusal:
     if not told.digest:
         return Refusal(422, "digest: `installed` needs the digest that the disk's marker has")
     if told.vouched < record.settled_generation:
         return Refusal(409, _superseded(record, told))
-    if _is_recorded(record, told):
+    installed = _published_digest(document, told)
+    if _is_recorded(record, told, installed):
         return record
     return replace(
         _settled(record, told.vouched),
         installed_generation=told.generation,
-        installed_digest=told.digest,
+        installed_digest=installed,
         installed_at=now,
     )
 
@@ -219,15 +222,23 @@ def _booted(record: Record, document: NodeDocument, told: Report, now: float) ->
         return Refusal(409, _superseded(record, told))
     if record.installed_generation != told.generation:
         # Its `installed` was lost, or the server's records were: that it runs is the proof.
-        known = known_digests(document, told.generation)
-        believed = told.digest if told.digest in known or not known else known[-1]
         record = replace(
             record,
             installed_generation=told.generation,
-            installed_digest=believed,
+            installed_digest=_published_digest(document, told),
             installed_at=now,
         )
     return replace(_settled(record, told.vouched), booted_at=now, booted_digest=told.digest)
+
+
+def _published_digest(document: NodeDocument, told: Report) -> str:
+    """What was published for the reported generation: the reported digest, if it was ever that.
+
+    Asked once, when the installation is recorded: what is published later, or forgotten by the
+    stack, does not turn a machine that was installed as it should be into one that drifted.
+    """
+    known = known_digests(document, told.generation)
+    return told.digest if told.digest in known or not known else known[-1]
 
 
 def _settled(record: Record, vouched: int) -> Record:
@@ -249,11 +260,11 @@ def _settled(record: Record, vouched: int) -> Record:
     )
 
 
-def _is_recorded(record: Record, told: Report) -> bool:
+def _is_recorded(record: Record, told: Report, installed: str) -> bool:
     return (
         record.settled_generation == told.vouched
         and record.installed_generation == told.generation
-        and record.installed_digest == told.digest
+        and record.installed_digest == installed
         and record.phase == "idle"
     )
 

@@ -136,7 +136,7 @@ def _view(
         since=since(record, state),
         armed=may_install(record, document, now),
         armed_until=armed_until(record, document),
-        drift=has_drifted(record, document),
+        drift=has_drifted(record),
         running=running_digest(record),
         reason=explain(record, document, now),
         diagnosis=diagnose(record, document, state, sighting, boots[0] if boots else (), now),

@@ -320,7 +320,7 @@ def test_a_newer_marker_than_published_settles_only_the_token_s_own_generation()
 def test_lost_records_are_rebuilt_by_the_first_report(state):
     found = report(ARMED, DOCUMENT, Report(state, 2, digest_of("g2"), vouched=2), NOW)
     assert isinstance(found, Record) and state_of(found, DOCUMENT, NOW) == state
-    assert not has_drifted(found, DOCUMENT)
+    assert not has_drifted(found)
 
 
 @pytest.mark.parametrize("state", ["installed", "booted"])
@@ -338,14 +338,14 @@ def test_with_lost_records_history_tells_outdated_from_drift():
     )
     assert isinstance(earlier, Record) and isinstance(foreign, Record)
     assert state_of(earlier, CHANGED, NOW) is State.OUTDATED
-    assert not has_drifted(earlier, CHANGED)
+    assert not has_drifted(earlier)
     assert state_of(foreign, CHANGED, NOW) is State.BOOTED
-    assert has_drifted(foreign, CHANGED)
+    assert has_drifted(foreign)
 
 
 def test_a_boot_with_another_digest_than_was_installed_is_drift_and_not_outdated():
     found = report(INSTALLED, DOCUMENT, Report("booted", 2, digest_of("x"), vouched=2), NOW)
-    assert isinstance(found, Record) and has_drifted(found, DOCUMENT)
+    assert isinstance(found, Record) and has_drifted(found)
     assert state_of(found, DOCUMENT, NOW) is State.BOOTED
 
 
