@@ -15,18 +15,19 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 DEMO := $(filter demo demo-down,$(MAKECMDGOALS))$(filter demo,$(STACK))
 export PULUMI_SKIP_UPDATE_CHECK ?= true
 
-# State: what PULUMI_BACKEND_URL or `pulumi login` says; else, and always for the demonstration,
-# a folder of this checkout.
+# State: what PULUMI_BACKEND_URL or `pulumi login` says, else a folder of this checkout.
 LOGIN := $(shell grep -s '"current": *"[^"]' "$${PULUMI_HOME:-$$HOME/.pulumi}/credentials.json")
-ifeq ($(PULUMI_BACKEND_URL)$(if $(DEMO),,$(LOGIN)),)
+ifeq ($(PULUMI_BACKEND_URL)$(LOGIN),)
 export PULUMI_BACKEND_URL := file://$(CURDIR)/.pulumi-state
 endif
 
-# The demonstration's machines are simulated and its secrets guard nothing, so its passphrase is
-# known; the boot server's token is made by `make demo`. For every other stack Pulumi asks.
+# The demonstration never touches the user's own state. Its machines are simulated and its secrets
+# guard nothing, so its passphrase is known; `make demo` makes the boot server's token.
 ifneq ($(DEMO),)
-export PULUMI_CONFIG_PASSPHRASE ?= demo
-export KINDLING_STORE_TOKEN ?= $(shell cat .demo/token 2>/dev/null)
+export PULUMI_BACKEND_URL := file://$(CURDIR)/.pulumi-state
+export PULUMI_CONFIG_PASSPHRASE := demo
+export KINDLING_STORE_TOKEN := $(shell cat .demo/token 2>/dev/null)
+unexport PULUMI_CONFIG_PASSPHRASE_FILE
 endif
 
 help: ## List the targets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,14 @@ class Settings:
     store: Mapping[str, str]
 
     def owner(self, resource: str) -> str:
-        """The name under which a resource owns its files in a store that stacks may share."""
-        return f"{self.stack}/{resource}"
+        """The name under which a resource owns its files in a store that stacks may share.
+
+        Where the store is belongs to it: a server that gets another name is a new store to the
+        engine, which publishes there first and deletes in the old one afterwards. With one owner
+        for both, that would empty the server.
+        """
+        place = hashlib.sha256(json.dumps(dict(self.store), sort_keys=True).encode()).hexdigest()
+        return f"{self.stack}/{resource}@{place[:8]}"
 
 
 def load_settings() -> Settings:

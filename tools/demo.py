@@ -232,8 +232,8 @@ def environment() -> dict[str, str]:
     return {
         **os.environ,
         "PATH": path,
-        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL", f"file://{ROOT}/.pulumi-state"),
-        "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", "demo"),
+        "PULUMI_BACKEND_URL": f"file://{ROOT}/.pulumi-state",
+        "PULUMI_CONFIG_PASSPHRASE": "demo",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "KINDLING_STORE_TOKEN": TOKEN.read_text().strip() if TOKEN.exists() else "",
     }

@@ -42,16 +42,25 @@ def client_address(scope: Scope, trusted: Sequence[str] = ()) -> str:
     address that is not one of theirs.
     """
     client = scope.get("client")
-    address = str(client[0]) if client else ""
+    address = _as_written(str(client[0])) if client else ""
     if not trusted or not _is_trusted(address, trusted):
         return address
     for hop in reversed(_forwarded(scope)):
         if not _is_address(hop):
             break
-        address = hop
+        address = _as_written(hop)
         if not _is_trusted(hop, trusted):
             break
     return address
+
+
+def _as_written(address: str) -> str:
+    """As the stack's documents write it: IPv6 in its short form, IPv4 never inside of IPv6."""
+    if ":" not in address or not _is_address(address):
+        return address
+    found = ipaddress.ip_address(address)
+    inner = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(inner or found)
 
 
 def _forwarded(scope: Scope) -> list[str]:

@@ -135,7 +135,8 @@ class BootScripts:
                     query,
                     address,
                 )
-                ticket = Ticket(document.macs[0], document.generation, address, now)
+                given = document.boot.address or ""
+                ticket = Ticket(document.macs[0], document.generation, address, now, given)
                 return install_script(document, context.tickets.mint(ticket)), False
             record = context.record_of(document)
         reason = explain(record, document, now)

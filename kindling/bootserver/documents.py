@@ -46,6 +46,7 @@ class _State:
 
     entries: dict[str, _Entry]  # file name -> document
     by_mac: dict[str, str]  # MAC with colons -> file name
+    by_address: dict[str, NodeDocument]  # the installer's static address -> its node
     documents: tuple[NodeDocument, ...]
 
 
@@ -57,7 +58,7 @@ class Documents:
         self._read_at = 0.0
         self._nodes = str(root / "nodes")
         self._files = SmallFiles(root, largest=8 * 1024 * 1024)
-        self._state = _State({}, {}, ())
+        self._state = _State({}, {}, {}, ())
         self._directory_time = -1
         self._site: tuple[SmallFile, SiteDocument | None] | None = None
         self._revision = 0
@@ -72,6 +73,11 @@ class Documents:
         """The node that any of whose MACs is ``mac`` (colons or hyphens, any case), or None."""
         found = self._find(mac)
         return found[1].document if found else None
+
+    def at(self, address: str) -> NodeDocument | None:
+        """The node whose boot script gives its installer that static address, or None."""
+        self._refresh()
+        return self._state.by_address.get(address)
 
     def ignition(self, mac: str) -> bytes | None:
         """The installer's Ignition of that node, or None when it is not published."""
@@ -194,7 +200,8 @@ def _index(entries: dict[str, _Entry]) -> _State:
     for name, document in documents:  # the MAC in a file's name wins over another's alias
         by_mac[document.macs[0]] = name
     by_host = sorted((document for _, document in documents), key=lambda d: d.hostname)
-    return _State(entries, by_mac, tuple(by_host))
+    by_address = {d.boot.address: d for d in by_host if d.boot.address}
+    return _State(entries, by_mac, by_address, tuple(by_host))
 
 
 def _is_document(name: str) -> bool:

@@ -77,14 +77,8 @@ class IgnitionFiles:
         since = context.published_at(document)
 
         def decide(record: Record | None) -> Record | Refusal:
-            return ignition_asked(
-                published(record, document, since),
-                document,
-                issued=ticket.issued,
-                owner=ticket.address,
-                address=address,
-                now=now,
-            )
+            known = published(record, document, since)
+            return ignition_asked(known, document, ticket, address=address, now=now)
 
         record = context.record_of(document)
         decided = decide(record)

@@ -42,12 +42,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class FileAsked:
-    """Somebody fetched a file; who it was follows from the address."""
+    """Somebody fetched a file; who it was follows from the address.
+
+    ``node`` (stack and host) is whose installer has that address by its own boot script.
+    """
 
     at: float
     address: str
     kind: str
     text: str
+    node: tuple[str, str] | None = None
 
 
 Observation = Event | Seen | FileAsked | Unknown
@@ -125,7 +129,7 @@ class Observer:
                 case Event():
                     self._add(each, found)
                 case FileAsked():
-                    node = self._host_of(connection, each.address)
+                    node = each.node or self._host_of(connection, each.address)
                     if node is not None:
                         self._add(Event(*node, each.at, each.kind, each.text, each.address), found)
                 case Seen():

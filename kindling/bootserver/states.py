@@ -51,7 +51,7 @@ class Record:
     disarmed_by: str = ""
     phase: Phase = "idle"
     installing_at: float | None = None  # the last report of `installing`
-    fetched_by: str = ""  # the address that last got the Ignition of this generation
+    fetched_by: str = ""  # whose ticket last got the Ignition: the address that got its script
     fetched_at: float | None = None
     installed_generation: int = 0  # what the disk's marker says; 0: nothing known
     settled_generation: int = 0  # up to here a token vouched that nothing is left to install

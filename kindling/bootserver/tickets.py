@@ -15,17 +15,27 @@ from hashlib import sha256
 TICKET_LIFE = 15 * 60  # seconds in which a machine must fetch its Ignition (decision 14)
 SESSION_LIFE = 12 * 3600  # seconds
 
-_LONGEST = 512  # characters of a signed value; ours have about 130
+_LONGEST = 512  # characters of a signed value; ours have about 150
+_FIELDS = 5  # of a ticket
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The right to fetch one node's Ignition from one address."""
+    """The right to fetch one node's Ignition from the machine that got the boot script.
+
+    iPXE asks from a DHCP lease, ``address``, and the installer from the address that the script
+    gives it, ``given``, if it gives one: the same machine at two addresses (docs/adr/0001).
+    """
 
     mac: str
     generation: int
     address: str
     issued: float  # seconds since the epoch
+    given: str = ""
+
+    def is_good_at(self, address: str) -> bool:
+        """Whether the machine may ask from there."""
+        return address == self.address or (self.given != "" and address == self.given)
 
 
 class Tickets:
@@ -37,7 +47,8 @@ class Tickets:
 
     def mint(self, ticket: Ticket) -> str:
         """The ticket as text that is safe in a URL, an iPXE script and a kernel command line."""
-        fields = (ticket.mac, str(ticket.generation), ticket.address, repr(ticket.issued))
+        place = (ticket.address, ticket.given)
+        fields = (ticket.mac, str(ticket.generation), repr(ticket.issued), *place)
         return _sign(self._tickets, "|".join(fields).encode())
 
     def read(self, text: str, mac: str, now: float) -> Ticket | None:
@@ -45,8 +56,11 @@ class Tickets:
         payload = _open(self._tickets, text)
         if payload is None:
             return None
-        owner, generation, address, issued = payload.decode().split("|")
-        ticket = Ticket(owner, int(generation), address, float(issued))
+        fields = payload.decode().split("|")
+        if len(fields) != _FIELDS:  # of an older server
+            return None
+        owner, generation, issued, address, given = fields
+        ticket = Ticket(owner, int(generation), address, float(issued), given)
         fresh = ticket.issued <= now < ticket.issued + TICKET_LIFE
         return ticket if fresh and owner == mac else None
 

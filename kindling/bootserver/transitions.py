@@ -17,7 +17,7 @@ from kindling.bootserver.states import (
     may_install,
     needs_install,
 )
-from kindling.bootserver.tickets import TICKET_LIFE
+from kindling.bootserver.tickets import TICKET_LIFE, Ticket
 from kindling.models.documents import NodeDocument
 
 ReportState = Literal["installing", "installed", "booted", "failed"]
@@ -123,28 +123,32 @@ def script_served(record: Record, document: NodeDocument, now: float) -> Record 
 
 
 def ignition_asked(
-    record: Record, document: NodeDocument, *, issued: float, owner: str, address: str, now: float
+    record: Record, document: NodeDocument, ticket: Ticket, *, address: str, now: float
 ) -> Record | Refusal:
-    """Somebody at ``address`` shows a valid ticket that ``owner`` got at ``issued``.
+    """Somebody at ``address`` shows a valid ticket.
 
     The same machine may ask again after a dropped transfer, until it said `installing`. A second
-    address, with the first one's ticket or with one of its own while the first one's could still
-    be good, means that somebody else is told the node's secrets: the node is held.
+    one, with the first one's ticket or with one of its own while the first one's could still be
+    good, means that somebody else is told the node's secrets: the node is held. Machines are told
+    apart by the address that got the script: everybody's script gives the same static address.
     """
+    who, owner = address, ticket.address
     if address != owner:
-        leaked = _leaked(record, document, f"{address} with the ticket that {owner} got", now)
+        who = f"{address} with the ticket that {owner} got"
+    if not ticket.is_good_at(address):
+        leaked = _leaked(record, document, who, now)
         return Refusal(403, "this ticket belongs to another address", leaked)
     armed = armed_until(record, document) is not None  # or was: tickets outlive it by minutes
     if record.held or not armed or not needs_install(record, document):
         return Refusal(403, f"{document.hostname} is not being installed")
-    if record.installing_at is not None and issued <= record.installing_at:
+    if record.installing_at is not None and ticket.issued <= record.installing_at:
         return Refusal(403, "this ticket ended when the machine reported `installing`")
-    if record.fetched_by == address:
+    if record.fetched_by == owner:
         return record
     if record.fetched_by and now - (record.fetched_at or 0.0) < TICKET_LIFE:
-        leaked = _leaked(record, document, f"{address} after {record.fetched_by}", now)
-        return Refusal(403, "another address has fetched this Ignition just now", leaked)
-    return replace(record, fetched_by=address, fetched_at=now)
+        leaked = _leaked(record, document, f"{who} after {record.fetched_by}", now)
+        return Refusal(403, "another machine has fetched this Ignition just now", leaked)
+    return replace(record, fetched_by=owner, fetched_at=now)
 
 
 def report(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:

@@ -29,7 +29,9 @@ class WatchedFiles:
             if message["type"] == "http.response.start":
                 name = path.rsplit("/", 1)[-1]
                 found = kind if message["status"] < 400 else timeline.MISSING
-                self._context.observer.note(FileAsked(at, address, found, name))
+                node = self._context.documents.at(address)
+                owner = (node.stack, node.hostname) if node else None
+                self._context.observer.note(FileAsked(at, address, found, name, owner))
             await send(message)
 
         await self._app(scope, receive, watched)

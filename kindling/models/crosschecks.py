@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from kindling.errors import Problem
 from kindling.models.architecture import Architecture
-from kindling.models.cluster import Cluster, ClusterSettings
+from kindling.models.cluster import AddressRange, Cluster, ClusterSettings
 from kindling.models.network_checks import check_network
 from kindling.models.node import Node
 from kindling.models.node_checks import Finding, check_system
@@ -21,13 +23,17 @@ from kindling.models.storage_checks import check_storage
 NODE_CHECKS = (check_network, check_storage, check_system)
 
 
-def check_nodes(drafts: Iterable[Draft], problems: Problems) -> None:
-    """Everything about single nodes and about nodes among each other."""
+def check_nodes(
+    drafts: Iterable[Draft], problems: Problems, settings: ClusterSettings | None = None
+) -> None:
+    """Everything about single nodes, nodes among each other, and against the cluster's keys."""
     drafts = list(drafts)
     for draft in drafts:
         for finding in _findings(draft.node):
             problems.add(draft.origin(finding.location), finding.message, finding.value)
     _check_unique(drafts, problems)
+    if settings is not None:
+        _check_taken(drafts, settings, problems)
     roles_known = all(draft.node and "role" not in draft.doubtful for draft in drafts)
     leaders = any(draft.node and draft.node.role == Role.CONTROL_PLANE for draft in drafts)
     if drafts and roles_known and not leaders:
@@ -155,6 +161,31 @@ def _check_unique(drafts: Iterable[Draft], problems: Problems) -> None:
                 continue
             message = f"is also the {kind} of {written(owner)}; each may be given once"
             problems.add(draft.origin(location), message, name)
+
+
+def _check_taken(drafts: Iterable[Draft], settings: ClusterSettings, problems: Problems) -> None:
+    """Addresses that the boot server has, or that DHCP would give to somebody else."""
+    server = urlsplit(settings.boot_server.url).hostname
+    dhcp = settings.boot_server.dhcp
+    given = dhcp.range if dhcp else None
+    for draft in drafts:
+        for kind, address, location in _identities(draft):
+            if kind != "address":
+                continue
+            if address == server:
+                message = "is the boot server's address; give the node another"
+                problems.add(draft.origin(location), message, address)
+            elif given and _within(address, given):
+                message = (
+                    f"lies in bootServer.dhcp.range ({given.start} to {given.end}), which DHCP "
+                    "gives to others; take one outside it or shorten the range"
+                )
+                problems.add(draft.origin(location), message, address)
+
+
+def _within(address: str, given: AddressRange) -> bool:
+    found, start, end = map(ip_address, (address, given.start, given.end))
+    return found.version == start.version and int(start) <= int(found) <= int(end)
 
 
 def _identities(draft: Draft) -> Iterator[tuple[str, str, Location]]:

@@ -30,6 +30,7 @@ class BootValues(Document):
     kernel: str  # assets/flatcar/<arch>/<version>/flatcar_production_pxe.vmlinuz
     initrds: tuple[str, ...]
     arguments: tuple[str, ...]  # kernel arguments, without initrd= and ignition.config.url=
+    address: str | None = None  # the installer's, where `ip=` in the arguments gives a static one
 
 
 class Publication(Document):

@@ -42,7 +42,7 @@ def load_cluster(data: Mapping[str, Any], *, source: str = "cluster") -> Cluster
     problems = Problems(find_secrets(data))
     settings = _settings(data, problems)
     drafts = resolve(data, problems)
-    check_nodes(drafts, problems)
+    check_nodes(drafts, problems, settings)
     if settings is not None:
         check_settings(settings, _architectures(drafts), problems)
     if found := problems.all():

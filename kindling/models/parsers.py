@@ -18,6 +18,8 @@ _MAC_SHAPES = re.compile(
     r"[0-9a-f]{12}|([0-9a-f]{2}:){5}[0-9a-f]{2}|([0-9a-f]{2}-){5}[0-9a-f]{2}"
     r"|([0-9a-f]{4}\.){2}[0-9a-f]{4}|([0-9a-f]{4}:){2}[0-9a-f]{4}|([0-9a-f]{4}-){2}[0-9a-f]{4}"
 )
+# sda1, vdb2, nvme0n1p3, mmcblk0p1, and udev's ...-part1
+_PARTITION = re.compile(r"(/(sd|vd|xvd|hd)[a-z]+\d+|/(nvme\d+n\d+|mmcblk\d+)p\d+|-part\d+)\Z")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,14}")
 _VERSION = re.compile(r"\d+(\.\d+){0,3}([-+][0-9A-Za-z.\-+]+)?")
@@ -91,6 +93,13 @@ def parse_disk(value: str) -> str:
         raise ValueError(
             "is not a disk; write an absolute path such as /dev/sda or /dev/disk/by-id/..."
         )
+    return value
+
+
+def parse_whole_disk(value: str) -> str:
+    """A disk that can take a system: not a partition, by the kernel's or udev's names."""
+    if _PARTITION.search(parse_disk(value)):
+        raise ValueError("is a partition; name the whole disk, as in /dev/sda or /dev/nvme0n1")
     return value
 
 

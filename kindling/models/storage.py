@@ -22,6 +22,7 @@ from kindling.models.types import (
     Sha256,
     Text,
     Url,
+    WholeDisk,
 )
 
 # GPT allows 36 UTF-16 units; Ignition refuses colons because sgdisk splits on them.
@@ -182,7 +183,7 @@ class Link(Owned):
 class Storage(StackModel):
     """All disks of a node, and files on its system."""
 
-    install_disk: DiskPath = Field(description="The disk that the system is installed on.")
+    install_disk: WholeDisk = Field(description="The disk that the system is installed on.")
     overwrite: Flag = Field(
         False, description="Install even if a system of somebody else is on the install disk."
     )

@@ -31,6 +31,7 @@ from kindling.models.parsers import (
     parse_ssh_key,
     parse_url,
     parse_version,
+    parse_whole_disk,
     refuse_quotes,
     refuse_truth,
 )
@@ -56,6 +57,7 @@ MacAddresses = Annotated[
 Hostname = Annotated[str, AfterValidator(parse_hostname)]
 ClusterName = Annotated[str, AfterValidator(parse_cluster_name)]
 DiskPath = Annotated[str, AfterValidator(parse_disk)]
+WholeDisk = Annotated[str, AfterValidator(parse_whole_disk)]
 AbsolutePath = Annotated[str, AfterValidator(parse_absolute_path)]
 InterfaceAddress = Annotated[str, AfterValidator(parse_interface_address)]
 Cidr = Annotated[str, AfterValidator(parse_network)]

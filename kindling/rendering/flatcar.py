@@ -15,7 +15,11 @@ from kindling.models.plan import NodePlan, SysextReference
 from kindling.rendering import flatcar_installer, flatcar_users, flatcar_wishes
 from kindling.rendering.butane import ButaneDocument, Entry, to_ignition
 from kindling.rendering.containerd import configuration_template, pause_image, version_of
-from kindling.rendering.kernel_arguments import console_arguments, network_arguments
+from kindling.rendering.kernel_arguments import (
+    console_arguments,
+    network_arguments,
+    static_address,
+)
 from kindling.rendering.networkd import network_files
 from kindling.rendering.rendered import RenderedNode, ignition_digests, sha256
 from kindling.rendering.secrets import NodeSecrets
@@ -66,6 +70,7 @@ def extension_path(sysext: SysextReference) -> str:
 
 def _boot_values(plan: NodePlan) -> BootValues:
     directory = f"assets/flatcar/{plan.node.arch}/{plan.flatcar_version}"
+    network = network_arguments(plan.node, plan.base_url)
     return BootValues(
         base_url=plan.base_url,
         kernel=f"{directory}/flatcar_production_pxe.vmlinuz",
@@ -73,8 +78,9 @@ def _boot_values(plan: NodePlan) -> BootValues:
         arguments=(
             "flatcar.first_boot=1",
             *console_arguments(plan.node.arch),
-            *network_arguments(plan.node, plan.base_url),
+            *network,
         ),
+        address=static_address(network),
     )
 
 

@@ -54,6 +54,22 @@ def is_network_argument(argument: str) -> bool:
     return argument.partition("=")[0] in names
 
 
+def static_address(arguments: Iterable[str]) -> str | None:
+    """The address that ``ip=`` gives to the installer, as servers see it; None when DHCP does."""
+    values = (argument.partition("=")[2] for argument in arguments if argument.startswith("ip="))
+    return next(filter(None, map(_client_of, values)), None)
+
+
+def _client_of(value: str) -> str | None:
+    """The first field of ``<client>:<peer>:<gateway>:...``; IPv6 addresses are in brackets."""
+    bracketed, _, _ = value.removeprefix("[").partition("]")
+    text = bracketed if value.startswith("[") else value.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None  # an interface, or the word dhcp
+
+
 @dataclass(frozen=True)
 class _Choice:
     """The one interface that the initramfs configures; without ``address`` by DHCP."""

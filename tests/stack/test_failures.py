@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.fakes.pulumi import ROOT, Project
 from tests.fakes.server import Server, running_server
@@ -31,61 +31,64 @@ def smallest(project: Project) -> Project:
     return project
 
 
+@pytest.fixture
+def published(project: Project, server: Server) -> dict[str, bytes]:
+    """One machine, published as it should be; then its owner changes it."""
+    smallest(project).up()
+    before = tree(server)
+    project.cluster["nodes"][0]["kernelParameters"] = {"vm.swappiness": "10"}
+    return before
+
+
 def test_an_artifact_with_a_wrong_digest_is_never_published(
-    project: Project, server: Server, mirror: Path, tmp_path: Path
+    project: Project, server: Server, published: dict[str, bytes], mirror: Path, tmp_path: Path
 ) -> None:
-    """The error names the source, what was expected and what came."""
-    broken = tmp_path / "broken"
-    shutil.copytree(mirror, broken)
-    image = next(broken.rglob("kubernetes-*-x86-64.raw"))
-    image.write_bytes(image.read_bytes()[:-1] + b"!")
-    smallest(project).cluster["assets"]["mirrors"] = [str(broken)]
+    """The error names the source and the reason; the machine that needs it is not changed."""
+    lock = tmp_path / "assets.lock.yaml"
+    pins = yaml.safe_load((mirror / "assets.lock.yaml").read_text())
+    path = next(path for path in pins["artifacts"] if "kubernetes" in path and "x86" in path)
+    pins["artifacts"][path]["sha256"] = "0" * 64
+    lock.write_text(yaml.safe_dump(pins))
+    project.configuration["kindling:lockFile"] = str(lock)
     shown = project.up(check=False)
     assert "downloading options exhausted" in shown
-    assert "kubernetes" in shown
-    assert not [path for path in tree(server) if "kubernetes" in path or path.startswith("nodes/")]
+    assert str(mirror) in shown
+    assert "0" * 64 in shown
+    assert tree(server) == published
 
 
-def test_a_dead_boot_server_is_named_and_asked_about(project: Project) -> None:
+def test_a_dead_boot_server_is_named_and_asked_about(
+    project: Project, server: Server, published: dict[str, bytes]
+) -> None:
     """Previews need no server; up says which address did not answer."""
-    smallest(project).cluster["bootServer"]["url"] = "http://127.0.0.1:9"
+    server.kill()
     project.preview()
     shown = project.up(check=False)
-    assert "http://127.0.0.1:9" in shown
+    assert server.url in shown
     assert "is the boot server running?" in shown
+    assert tree(server) == published
 
 
-def test_a_wrong_token_names_the_configuration_key(project: Project, server: Server) -> None:
-    """Nothing is published with it."""
-    smallest(project).environment["KINDLING_STORE_TOKEN"] = "not-the-token-of-this-server"
-    shown = project.up(check=False)
-    assert "storeToken" in shown
-    assert tree(server) == {}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system that has room for the server's own needs, and little more."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=66m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_is_said_and_nothing_half_written_stays(
-    project: Project, small_disk: Path, tmp_path: Path
+def test_a_wrong_token_names_the_configuration_key(
+    project: Project, server: Server, published: dict[str, bytes]
 ) -> None:
-    """What fitted stays whole; what did not fit is not there at all."""
-    database = f"sqlite:///{tmp_path}/records.sqlite"
-    with running_server(small_disk / "served", database=database) as server:
-        smallest(project).cluster["bootServer"]["url"] = server.url
-        project.environment["KINDLING_STORE_TOKEN"] = server.token or ""
+    """Nothing is published with it."""
+    project.environment["KINDLING_STORE_TOKEN"] = "not-the-token-of-this-server"
+    shown = project.up(check=False)
+    assert "kindling:storeToken" in shown
+    assert tree(server) == published
+
+
+def test_a_full_disk_is_said_and_nothing_changes(
+    project: Project, server: Server, published: dict[str, bytes]
+) -> None:
+    """The server keeps room for its records, here more than any disk has."""
+    server.stop()
+    with running_server(Path(server.directory), port=server.port, keep_free=2**60):
         shown = project.up(check=False)
-        assert "no room" in shown or "full" in shown
-        published = tree(server)
-        assert not [path for path in published if path.startswith("nodes/")]
-        assert not list(Path(server.directory).rglob("*.part"))
+    assert "the store has no room" in shown
+    assert tree(server) == published
+    assert not list((Path(server.directory) / ".kindling" / "incoming").iterdir())
 
 
 def make_up(project: Project) -> str:

@@ -62,6 +62,7 @@ def test_a_stack_is_previewed_published_changed_and_destroyed(
     assert set(outputs["artifacts"]) == {path for path in paths if path.startswith("assets/")}
 
     assert project.plan() == {}
+    assert "38 unchanged" in project.up()
 
     network = node(project, "cp1.demo.example")["network"]
     network["ethernets"]["eth0"]["addresses"] = ["192.0.2.99/24"]  # type: ignore[index]
@@ -83,7 +84,9 @@ def test_a_stack_is_previewed_published_changed_and_destroyed(
 
     project.cluster["nodes"] = [n for n in project.cluster["nodes"] if n.get("arch") != "arm64"]
     gone = project.plan()
-    assert {name for name, op in gone.items() if op == "delete" and name.startswith("Artifact")}
+    dropped = {name for name, op in gone.items() if op == "delete"}
+    assert len([name for name in dropped if name.startswith("Artifact arm64-")]) == 8
+    assert not [name for name in gone if "x86-64" in name]
     project.up()
     assert not [path for path in published(server) if "arm64" in path and "assets" in path]
     assert [path for path in published(server) if "x86-64" in path]
@@ -111,6 +114,24 @@ def test_a_new_arm64_node_adds_only_what_is_missing(project: Project, server: Se
         "containerd",
         "kubernetes",
     }
+
+
+def test_a_boot_server_that_gets_another_name_keeps_its_files(
+    project: Project, server: Server
+) -> None:
+    """To the engine it is another store: everything is published there, then deleted here."""
+    project.cluster["nodes"] = project.cluster["nodes"][:1]
+    project.up()
+    before = published(server)
+    renamed = server.url.replace("127.0.0.1", "localhost")
+    project.cluster["bootServer"]["url"] = renamed
+    project.up()
+    assert published(server) == before
+    document = json.loads(next(Path(server.directory).glob("nodes/*.json")).read_text())
+    assert document["boot"]["baseUrl"] == renamed
+    assert project.plan() == {}
+    project.destroy()
+    assert published(server) == set()
 
 
 def test_what_was_altered_or_deleted_on_the_server_is_found_and_mended(

@@ -400,3 +400,36 @@ def test_a_role_without_its_extension_is_warned_about() -> None:
     assert warnings(load_cluster(data)) == (
         "assets.keepalived: no version is given, so load-balancer nodes lack it",
     )
+
+
+def test_no_node_has_the_boot_servers_address_or_one_that_dhcp_gives_away() -> None:
+    """Each is told with the range or the server that it collides with."""
+    dhcp = {"subnet": "10.0.0.0/24", "range": {"start": "10.0.0.100", "end": "10.0.0.200"}}
+    addresses = ("10.0.0.5/24", "10.0.0.100/24", "10.0.0.201/24")
+    nodes = [
+        node(number, network={"ethernets": {"eth0": {"addresses": [address]}}})
+        for number, address in enumerate(addresses, 1)
+    ]
+    server = {"url": "https://10.0.0.5:8080", "dhcp": dhcp}
+    with pytest.raises(StackFileError) as caught:
+        load_cluster(cluster(*nodes, bootServer=server))
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 2
+    assert told[0].startswith("nodes[0].network.ethernets.eth0.addresses[0]")
+    assert "the boot server's address" in told[0]
+    assert "bootServer.dhcp.range (10.0.0.100 to 10.0.0.200)" in told[1]
+
+
+@pytest.mark.parametrize(
+    "disk", ["/dev/sda1", "/dev/nvme0n1p2", "/dev/mmcblk0p1", "/dev/disk/by-id/ata-x-part3"]
+)
+def test_a_partition_is_no_install_disk(disk: str) -> None:
+    """The installer would find out only on the machine."""
+    with pytest.raises(StackFileError, match="is a partition; name the whole disk"):
+        load_cluster(cluster(node(storage={"installDisk": disk})))
+
+
+@pytest.mark.parametrize("disk", ["/dev/sda", "/dev/nvme0n1", "/dev/mmcblk0", "/dev/disk/by-id/x"])
+def test_a_whole_disk_is_one(disk: str) -> None:
+    """By the kernel's names and by udev's."""
+    assert load_cluster(cluster(node(storage={"installDisk": disk}))).nodes

@@ -53,6 +53,29 @@ def test_a_stack_is_previewed_when_its_file_or_the_shared_program_changed(tmp_pa
     assert changed_stacks(tmp_path, base) == ["prod", "staging"]
 
 
+def test_a_stack_is_previewed_when_a_file_that_it_names_changed(tmp_path: Path) -> None:
+    """A cluster or a lock file of its own."""
+    git(tmp_path, "init", "-q")
+    (tmp_path / "clusters").mkdir()
+    stack = (
+        "config:\n  kindling:clusterFile: clusters/edge.yaml\n  kindling:lockFile: 'edge.lock'\n"
+    )
+    (tmp_path / "Pulumi.edge.yaml").write_text(stack)
+    for name in ("clusters/edge.yaml", "clusters/other.yaml", "edge.lock"):
+        (tmp_path / name).write_text("a")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "base")
+    for name, expected in (
+        ("clusters/other.yaml", []),
+        ("clusters/edge.yaml", ["edge"]),
+        ("edge.lock", ["edge"]),
+    ):
+        base = git(tmp_path, "rev-parse", "HEAD")
+        (tmp_path / name).write_text("b")
+        git(tmp_path, "commit", "-qam", name)
+        assert changed_stacks(tmp_path, base) == expected
+
+
 def test_every_script_of_the_workflow_is_valid_bash() -> None:
     """And it previews the stacks that `changed-stacks` names."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/preview.yml").read_text())
