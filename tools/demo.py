@@ -111,12 +111,22 @@ def start_server() -> None:
 
 
 def stop_server() -> None:
-    """Stop the server that this demonstration started."""
-    if PID.exists():
-        try:
-            os.kill(int(PID.read_text()), signal.SIGTERM)
-        except ProcessLookupError:
-            console.print("The boot server had ended already.")
+    """Stop the server that this demonstration started, and wait for its end."""
+    pid = int(PID.read_text()) if PID.exists() else 0
+    if not pid or str(HOME / "served") not in _command_of(pid):
+        return  # it ended already; its number may be another program's by now
+    os.killpg(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 30
+    while _command_of(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _command_of(pid: int) -> str:
+    """The command line of a running process; empty when there is none."""
+    listed = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return "" if "<defunct>" in listed.stdout else listed.stdout.strip()
 
 
 def server_answers() -> bool:

@@ -39,8 +39,17 @@ LabelValue = Annotated[
         matching(f"({_WORD})?", "is not a label value; use at most 63 letters, digits, - _ and .")
     ),
 ]
+# Flatcar's ignition-kargs-helper keeps arguments in a quoted line of GRUB's. One that GRUB or that
+# script reads differently is never found again, so the first boot would restart without end.
 KernelArgument = Annotated[
-    str, AfterValidator(matching(r"\S+", "is not one kernel argument; give one per list entry"))
+    str,
+    AfterValidator(
+        matching(
+            r'[^\s"\\$|`]+',
+            'is not one kernel argument; give one per list entry, without spaces and " \\ $ | `, '
+            "with which Flatcar restarts for ever",
+        )
+    ),
 ]
 SysctlName = Annotated[
     str,
@@ -96,6 +105,17 @@ class Node(StackModel):
     def primary_mac(self) -> str:
         """The MAC address that names the node's documents."""
         return self.mac_address[0]
+
+    @property
+    def only_card(self) -> str | None:
+        """The name of the card that is known without its own address: one MAC, one ethernet.
+
+        With a bond the node's address may be that of a member, so then there is none.
+        """
+        if len(self.mac_address) > 1 or len(self.network.ethernets) != 1 or self.network.bonds:
+            return None
+        ((name, card),) = self.network.ethernets.items()
+        return name if card.mac_address in (None, self.primary_mac) else None
 
     @property
     def short_name(self) -> str:

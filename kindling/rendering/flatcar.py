@@ -17,6 +17,7 @@ from kindling.rendering.butane import ButaneDocument, Entry, to_ignition
 from kindling.rendering.containerd import configuration_template, pause_image, version_of
 from kindling.rendering.kernel_arguments import (
     console_arguments,
+    first_boot_arguments,
     network_arguments,
     static_address,
 )
@@ -77,7 +78,7 @@ def _boot_values(plan: NodePlan) -> BootValues:
         initrds=(f"{directory}/flatcar_production_pxe_image.cpio.gz",),
         arguments=(
             "flatcar.first_boot=1",
-            *console_arguments(plan.node.arch),
+            *console_arguments(plan.node),
             *network,
         ),
         address=static_address(network),
@@ -190,7 +191,7 @@ def _node_settings(plan: NodePlan) -> dict[str, str]:
         "KINDLING_STACK": plan.stack,
         "KINDLING_GENERATION": str(plan.node.generation),
         "KINDLING_STATUS_URL": flatcar_installer.status_url(plan),
-        "KINDLING_FIRST_BOOT_ARGUMENTS": " ".join(network_arguments(plan.node, plan.base_url)),
+        "KINDLING_FIRST_BOOT_ARGUMENTS": " ".join(first_boot_arguments(plan.node, plan.base_url)),
     }
 
 

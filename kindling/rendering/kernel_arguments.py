@@ -25,9 +25,17 @@ _CONSOLES = {
 }
 
 
-def console_arguments(architecture: Architecture) -> tuple[str, ...]:
-    """Screen and serial console of an architecture."""
-    return _CONSOLES[architecture]
+# A card of any name that Linux gives to Ethernet cards. Not an empty field: before
+# systemd-network-generator Flatcar's initramfs makes it `Name=*`, and the loopback interface, which
+# that matches too, then takes the whole network for the machine itself (flatcar/scripts#4248).
+_ANY_CARD = "e*"
+
+
+def console_arguments(node: Node) -> tuple[str, ...]:
+    """The consoles that the node's own kernel arguments name; else those of its architecture."""
+    wanted = node.kernel_arguments.should_exist
+    own = tuple(argument for argument in wanted if argument.startswith("console="))
+    return own or _CONSOLES[node.arch]
 
 
 def network_arguments(node: Node, base_url: str) -> tuple[str, ...]:
@@ -40,12 +48,21 @@ def network_arguments(node: Node, base_url: str) -> tuple[str, ...]:
     chosen = _choose(node.network, _host(base_url))
     if chosen is None:
         return ()
-    name = _initramfs_name(chosen.name, node.network)
+    if chosen.name == node.only_card:
+        name, below = _ANY_CARD, ()
+    else:
+        name, below = _initramfs_name(chosen.name, node.network), _below(chosen.name, node)
     return (
         _ip_argument(chosen, name, node.hostname),
-        *_below(chosen.name, node),
+        *below,
         *(f"nameserver={address}" for address in _nameservers(chosen, node.network)),
     )
+
+
+def first_boot_arguments(node: Node, base_url: str) -> tuple[str, ...]:
+    """Those of `network_arguments` that are Kindling's, which the first good boot takes away."""
+    own = node.kernel_arguments.should_exist
+    return tuple(each for each in network_arguments(node, base_url) if each not in own)
 
 
 def is_network_argument(argument: str) -> bool:
@@ -55,7 +72,7 @@ def is_network_argument(argument: str) -> bool:
 
 
 def static_address(arguments: Iterable[str]) -> str | None:
-    """The address that ``ip=`` gives to the installer, as servers see it; None when DHCP does."""
+    """The address that ``ip=`` names for the installer, as servers see it; None on DHCP."""
     values = (argument.partition("=")[2] for argument in arguments if argument.startswith("ip="))
     return next(filter(None, map(_client_of, values)), None)
 

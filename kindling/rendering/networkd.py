@@ -6,6 +6,7 @@ systemd.network(5), systemd.netdev(5), systemd.link(5).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from kindling.models.network import Bond, Interface, Network, Route, Vlan
@@ -14,6 +15,8 @@ from kindling.rendering.text import render_text
 
 DIRECTORY = "/etc/systemd/network"
 _TEMPLATES = "flatcar/networkd"
+# Names that the kernel itself gives: udev would race with it for them (systemd.link(5), Name=).
+_KERNEL_NAME = re.compile(r"eth\d+")
 _MIIMON = 100  # ms; networkd's own default is never to look, which keeps a dead member in use
 
 
@@ -31,10 +34,10 @@ def bond_of(network: Network) -> dict[str, str]:
 def known_macs(node: Node) -> dict[str, str]:
     """MAC addresses of cards as far as the stack tells them.
 
-    A card's own ``macAddress`` says it; else the node's addresses belong to the members of its
-    first bond, in order.
+    A card's own ``macAddress`` says it; else the node's addresses belong to its only card, or to
+    the members of its first bond, in order.
     """
-    macs: dict[str, str] = {}
+    macs = {node.only_card: node.primary_mac} if node.only_card else {}
     for bond in list(node.network.bonds.values())[:1]:
         if len(node.mac_address) == len(bond.interfaces):
             macs.update(zip(bond.interfaces, node.mac_address, strict=True))
@@ -76,7 +79,8 @@ def _cards(node: Node) -> Iterator[_File]:
         if name in macs:
             # By address in both files: were the card not renamed, it would still be configured.
             match = f"PermanentMACAddress={macs[name]}"
-            yield _file(node, f"10-{name}.link", "link.link", name=name, mac=macs[name])
+            if not _KERNEL_NAME.fullmatch(name):
+                yield _file(node, f"10-{name}.link", "link.link", name=name, mac=macs[name])
         if name in bonds:
             primary = network.bonds[bonds[name]].parameters.primary == name
             values: Mapping[str, object] = {"bond": bonds[name], "primary": primary}

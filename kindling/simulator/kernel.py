@@ -49,6 +49,18 @@ class CommandLine:
         _check_ip(value)
         return f"ip={value}"
 
+    def own_address(self) -> str | None:
+        """The static address of ``ip=`` if a simulated machine can have it: 127.0.0.0/8 only.
+
+        Every other address would have to be configured on the host.
+        """
+        client = _split_brackets(self.single("ip") or "")[0]
+        try:
+            found = ipaddress.IPv4Address(client)
+        except ValueError:
+            return None
+        return str(found) if found.is_loopback else None
+
 
 def installer_command_line(boot: Boot, firmware: Firmware) -> CommandLine:
     """The command line of a network-booted installer, checked as firmware and kernel would.

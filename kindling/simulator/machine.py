@@ -120,7 +120,10 @@ class Machine:
             end = interpreter.run(self._entry)
             if isinstance(end, Boot):
                 self.faults.pass_point(Point.SCRIPT)
-                self._install(installer_command_line(end, firmware), running)
+                line = installer_command_line(end, firmware)
+                self.console.line("the installer starts")
+                with running.in_initramfs(line) as started:
+                    self._install(line, started)
                 return True
             said = " | ".join(interpreter.said)
             if isinstance(end, Exit):
@@ -142,7 +145,6 @@ class Machine:
         return node.boot(running)
 
     def _install(self, line: CommandLine, running: Running) -> None:
-        self.console.line(f"the installer starts; network in the initramfs: {line.network()}")
         url = line.single("ignition.config.url")
         if url is None:
             raise SimulationError("kernel command line: ignition.config.url= is missing")

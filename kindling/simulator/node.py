@@ -27,11 +27,11 @@ def boot(running: Running) -> bool:
     for what a real machine could not follow.
     """
     state = running.disk.state
-    network = CommandLine.parse(state.oem_arguments).network()
-    running.console.line(f"boots its disk; network in the initramfs: {network}")
-    if not state.first_boot_done:
-        _first_boot(running)
-    return _report(running)
+    running.console.line("boots its disk")
+    with running.in_initramfs(CommandLine.parse(state.oem_arguments)) as started:
+        if not state.first_boot_done:
+            _first_boot(started)
+        return _report(started)
 
 
 def _first_boot(running: Running) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from kindling.simulator.console import Console
 from kindling.simulator.disk import Disk
 from kindling.simulator.faults import Faults
 from kindling.simulator.ignition import Executor
+from kindling.simulator.kernel import CommandLine
 from kindling.simulator.patience import Patience
 from kindling.simulator.statuses import Reporter
 from kindling.simulator.transport import Network
@@ -22,6 +25,17 @@ class Running:
     disk: Disk
     faults: Faults
     patience: Patience
+
+    @contextmanager
+    def in_initramfs(self, line: CommandLine) -> Iterator[Running]:
+        """This boot from the kernel on: it speaks from the address that ``ip=`` gives."""
+        self.console.line(f"network in the initramfs: {line.network()}")
+        address = line.own_address()
+        if address is None:
+            yield self
+            return
+        with self.network.trusting((), address) as network:
+            yield replace(self, network=network)
 
     def executor(self) -> Executor:
         """An Ignition for this boot."""

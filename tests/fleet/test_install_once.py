@@ -79,6 +79,12 @@ class Fleet:
         name = self.cluster["nodes"][number]["hostname"]
         return next(each for each in listed if each["host"] == name)
 
+    def details(self, number: int = 0) -> dict[str, Any]:
+        """The same with timeline and audit trail."""
+        name = self.cluster["nodes"][number]["hostname"]
+        found: dict[str, Any] = requests.get(f"{self.url}/api/nodes/{name}", timeout=30).json()
+        return found
+
     def forget_everything(self) -> None:
         """Delete the server's database, as a lost disk would."""
         for file in (self.served / ".kindling").glob("records.sqlite*"):
@@ -185,6 +191,28 @@ def test_a_second_address_does_not_get_the_ignition_and_the_node_is_held(
     assert "127.0.0.1" in node["reason"]
     (again,) = fleet.power_on(1)
     assert again.disk_writes == 0
+
+
+def test_a_static_node_is_installed_from_its_lease_and_its_own_address_and_from_no_third(
+    fleet: Fleet, server: Server
+) -> None:
+    """iPXE speaks from a DHCP lease, the installer from the address that the script gives it."""
+    node = fleet.cluster["nodes"][0]
+    node["network"] = {"ethernets": {"eth0": {"addresses": ["127.0.0.77/8"]}}}
+    fleet.publish()
+    leased = [fleet.machines(1)[0].model_copy(update={"source_address": "127.0.0.10"})]
+    (first,) = fleet.power_on(machines=leased)
+    assert (first.state, first.disk_writes) == (State.BOOTED, 1)
+    assert fleet.node()["state"] == "booted"
+    steps = {event["kind"]: event["address"] for event in fleet.details()["boots"][-1]}
+    assert steps["script-install"] == steps["kernel"] == "127.0.0.10"
+    assert steps["ignition"] == steps["image"] == "127.0.0.77"
+    node["generation"] = 2
+    fleet.publish()
+    (thief,) = fleet.power_on(machines=leased, faults=Faults(ignition_address="127.0.0.9"))
+    assert thief.disk_writes == 1
+    assert fleet.node()["state"] == "held"
+    assert "127.0.0.9 with the ticket that 127.0.0.10 got" in fleet.node()["reason"]
 
 
 def test_a_raised_generation_installs_once_more(fleet: Fleet, server: Server) -> None:

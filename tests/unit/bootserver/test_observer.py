@@ -156,6 +156,22 @@ def test_fetched_and_missing_files_are_steps_of_the_boot(server):
     assert boot[1]["text"] == "flatcar_production_pxe.vmlinuz"
 
 
+def test_a_file_fetched_from_a_static_address_is_a_step_of_the_node_that_has_it(server):
+    """No script was served there, and no other worker needs to tell of it."""
+    boot = node_document().boot.model_copy(update={"address": "192.0.2.5"})
+    server.publish(node_document(boot=boot))
+    server.boot()
+    server.machine.get(KERNEL)
+    server.at("192.0.2.5").get(KERNEL.replace("pxe.vmlinuz", "image.bin.bz2"))
+    server.at("192.0.2.6").get(KERNEL.replace("pxe.vmlinuz", "image.bin.bz2"))
+    (found,) = server.node()["boots"]
+    told = [(event["text"], event["address"]) for event in found[1:]]
+    assert told == [
+        ("flatcar_production_pxe.vmlinuz", "10.0.0.1"),
+        ("flatcar_production_image.bin.bz2", "192.0.2.5"),
+    ]
+
+
 def test_machines_that_say_they_are_simulated_are_shown_as_such(server):
     server.publish(node_document())
     server.boot()
@@ -171,6 +187,7 @@ def test_machines_that_say_they_are_simulated_are_shown_as_such(server):
         ("192.168.7.2", "1.2.3.4", "1.2.3.4"),
         ("192.168.7.2", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
         ("192.168.7.2", "1.2.3.4, 192.168.7.3", "1.2.3.4"),
+        ("192.168.7.2", "2001:0DB8::0:5", "2001:db8::5"),
         ("192.168.7.2", "nonsense", "192.168.7.2"),
         ("192.168.7.2", "", "192.168.7.2"),
     ],
@@ -182,6 +199,14 @@ def test_a_forwarded_address_counts_only_as_far_as_trusted_proxies_wrote_it(
     scope = {"client": (client, 1), "headers": headers}
     assert client_address(scope, ["192.168.7.0/24"]) == expected
     assert client_address(scope) == client
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [("::ffff:10.0.0.1", "10.0.0.1"), ("2001:DB8:0::1", "2001:db8::1"), ("a:socket", "a:socket")],
+)
+def test_an_address_is_seen_in_one_spelling(written, seen):
+    assert client_address({"client": (written, 1), "headers": []}) == seen
 
 
 def test_macs_and_texts_are_made_safe_at_the_door():

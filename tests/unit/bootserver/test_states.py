@@ -16,6 +16,7 @@ from kindling.bootserver.states import (
     since,
     state_of,
 )
+from kindling.bootserver.tickets import Ticket
 from kindling.bootserver.transitions import (
     Refusal,
     Report,
@@ -27,7 +28,7 @@ from kindling.bootserver.transitions import (
     script_served,
 )
 from kindling.models.documents import NodeDocument, Publication
-from tests.fakes.published import digest_of, node_document
+from tests.fakes.published import MAC, digest_of, node_document
 
 T0 = 1_000_000.0  # when generation 2 was published
 NOW = T0 + 100
@@ -146,10 +147,9 @@ def happen(event: str, record: Record, document: NodeDocument) -> Record | Refus
             return script_served(record, document, NOW)
         case "ignition" | "second":
             # Issued before the machine said `installing`, as the ticket of that attempt.
-            return ignition_asked(
-                record, document, issued=NOW - 15, owner=ME,
-                address=ME if word == "ignition" else OTHER, now=NOW,
-            )  # fmt: skip
+            ticket = Ticket(MAC, 2, ME, NOW - 15)
+            address = ME if word == "ignition" else OTHER
+            return ignition_asked(record, document, ticket, address=address, now=NOW)
         case "arm":
             return arm(record, document, "ada", NOW)
         case "disarm":
@@ -295,7 +295,8 @@ def test_a_holding_reason_names_what_to_rotate_and_more_for_a_control_plane():
 
 
 def test_a_new_attempt_s_ticket_is_good_after_the_last_attempt_s_installing():
-    found = ignition_asked(INSTALLING, DOCUMENT, issued=NOW - 1, owner=ME, address=ME, now=NOW)
+    ticket = Ticket(MAC, 2, ME, NOW - 1)
+    found = ignition_asked(INSTALLING, DOCUMENT, ticket, address=ME, now=NOW)
     assert found == replace(INSTALLING, fetched_by=ME, fetched_at=NOW)
 
 

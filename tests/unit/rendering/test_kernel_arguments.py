@@ -3,7 +3,11 @@
 import pytest
 
 from kindling.models.architecture import Architecture
-from kindling.rendering.kernel_arguments import console_arguments, network_arguments
+from kindling.rendering.kernel_arguments import (
+    console_arguments,
+    network_arguments,
+    static_address,
+)
 from tests.fakes.plans import MAC, make_node
 
 SERVER = "http://192.0.2.2:8080"
@@ -148,6 +152,25 @@ def test_an_ip_argument_of_the_node_itself_replaces_ours():
     network = {"ethernets": {"eth0": {"addresses": ["192.0.2.5/24"]}}}
     own = {"shouldExist": ["quiet", "ip=eth9:dhcp"]}
     assert arguments(network, kernelArguments=own) == ("ip=eth9:dhcp",)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        (
+            ("ip=192.0.2.5::192.0.2.1:255.255.255.0:host:eth0:none", "nameserver=9.9.9.9"),
+            "192.0.2.5",
+        ),
+        (("ip=[2001:DB8:0::5]::[fe80::1]:64:host:eth0:none",), "2001:db8::5"),
+        (("quiet", "ip=192.0.2.5:::24:host:vlan7:none", "vlan=vlan7:eth0"), "192.0.2.5"),
+        (("ip=bond0:dhcp", "bond=bond0:eth0,eth1"), None),
+        (("ip=dhcp",), None),
+        (("ip=",), None),
+        ((), None),
+    ],
+)
+def test_the_static_address_is_the_first_field_of_ip_in_its_shortest_form(given, address):
+    assert static_address(given) == address
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,23 @@ def test_the_forms_of_ip_that_dracut_reads_pass(ip: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ip", "address"),
+    [
+        ("ip=127.0.0.77:::255.0.0.0:host:eth0:none", "127.0.0.77"),
+        ("ip=10.0.0.2:::24:host:eth0:none", None),
+        ("ip=[::1]:::128:host:eth0:none", None),
+        ("ip=eth0:dhcp", None),
+        ("ip=dhcp", None),
+        ("", None),
+    ],
+)
+def test_a_simulated_machine_can_only_take_an_address_of_the_loopback_network(
+    ip: str, address: str | None
+) -> None:
+    assert CommandLine.parse(f"vmlinuz {ip}").own_address() == address
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("ip=dhcp ip=eth1:dhcp", "2 times ip="),

@@ -238,6 +238,20 @@ def test_a_machine_speaks_from_its_own_address(tmp_path: Path) -> None:
     assert {address for _, _, address in segment.requests} == {"127.0.0.77"}
 
 
+def test_from_the_kernel_on_a_machine_speaks_from_the_static_address_of_ip(tmp_path: Path) -> None:
+    """iPXE has a lease; the installer and the first boot of the disk do not know of it."""
+    ip = "ip=127.0.0.77:::255.0.0.0:cp1:eth0:none"
+    node = PlayedNode(MAC, oem_arguments=ip, arguments=("flatcar.first_boot=1", ip))
+    with BootSegment(node) as segment:
+        rack = Rack(segment, tmp_path, source_address="127.0.0.10")
+        rack.power_on()
+    leased = {path for _, path, address in segment.requests if address == "127.0.0.10"}
+    static = {path for _, path, address in segment.requests if address == "127.0.0.77"}
+    assert any("_pxe_image.cpio.gz" in path for path in leased)
+    assert any(path.startswith("/ignition/") for path in static)
+    assert not leased & static
+
+
 def test_a_lost_answer_to_installed_is_asked_for_again(tmp_path: Path) -> None:
     with BootSegment(PlayedNode(MAC)) as segment:
         outcome = Rack(segment, tmp_path, faults=Faults(lose_answers=1)).power_on()
