@@ -15,6 +15,7 @@ from kindling.models.cluster import AddressRange, Cluster, ClusterSettings
 from kindling.models.network_checks import check_network
 from kindling.models.node import Node
 from kindling.models.node_checks import Finding, check_system
+from kindling.models.node_network import network_warnings
 from kindling.models.paths import Location, written
 from kindling.models.resolution import Draft, Problems
 from kindling.models.role import Role
@@ -92,6 +93,7 @@ def warnings_of(cluster: Cluster) -> Iterator[str]:
             "planes: whoever is on the boot network can read what they are installed with"
         )
     yield from _missing_versions(cluster, roles)
+    yield from network_warnings(cluster.nodes, cluster.boot_server.url)
 
 
 def _even(count: int, what: str) -> str:

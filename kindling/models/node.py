@@ -43,11 +43,10 @@ LabelValue = Annotated[
 # script reads differently is never found again, so the first boot would restart without end.
 KernelArgument = Annotated[
     str,
+    AfterValidator(matching(r"\S+", "is not one kernel argument; give one per list entry")),
     AfterValidator(
         matching(
-            r'[^\s"\\$|`]+',
-            'is not one kernel argument; give one per list entry, without spaces and " \\ $ | `, '
-            "with which Flatcar restarts for ever",
+            r'[^"\\$|`]+', 'has one of " \\ $ | `, with which Flatcar restarts for ever; do without'
         )
     ),
 ]

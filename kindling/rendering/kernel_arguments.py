@@ -48,13 +48,11 @@ def network_arguments(node: Node, base_url: str) -> tuple[str, ...]:
     chosen = _choose(node.network, _host(base_url))
     if chosen is None:
         return ()
-    if chosen.name == node.only_card:
-        name, below = _ANY_CARD, ()
-    else:
-        name, below = _initramfs_name(chosen.name, node.network), _below(chosen.name, node)
+    alone = chosen.name == node.only_card
+    name = _ANY_CARD if alone else _initramfs_name(chosen.name, node.network)
     return (
         _ip_argument(chosen, name, node.hostname),
-        *below,
+        *(() if alone else _below(chosen.name, node)),
         *(f"nameserver={address}" for address in _nameservers(chosen, node.network)),
     )
 

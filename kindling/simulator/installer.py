@@ -89,6 +89,11 @@ class Installer:
             self._say("INSTALLATION FAILED. Nothing more happens until this machine is restarted.")
             raise Stopped(State.FAILED, reason) from error
 
+    @property
+    def _may_overwrite(self) -> bool:
+        """Whether the stack lets a system be overwritten; then starting over needs no note."""
+        return self.order.overwrite or self.order.generation > 1
+
     def _decide(self) -> Literal["install", "boot"]:
         order, state = self.order, self._disk.state
         if state.note == self._note():
@@ -104,7 +109,7 @@ class Installer:
         )
         if state.contents is Contents.EMPTY:
             self._say(f"{order.disk} is empty")
-        elif order.overwrite or order.generation > 1:
+        elif self._may_overwrite:
             self._say(f"what is on {order.disk} ({found}) is overwritten, as the stack asks")
         else:
             raise SimulationError(
@@ -129,7 +134,8 @@ class Installer:
         if not answer.accepted:
             raise SimulationError(f"this machine may not be installed: {answer.reason}")
         faults.pass_point(Point.INSTALLING)
-        self._disk.change(note=self._note())
+        if not self._may_overwrite:
+            self._disk.change(note=self._note())
         self._would_run("pre-install")
         image = self._image()
         self._would_run("post-install")

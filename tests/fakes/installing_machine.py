@@ -27,6 +27,7 @@ FOREIGN_SYSTEM = MASTER_BOOT_RECORD + b"\x55\xaa"
 _PROGRAMS = {
     "lsblk": """
 case "$*" in
+    *TYPE*) cat "$STATE/disk-type" 2>/dev/null || echo disk ;;
     *PARTLABEL*) echo "$DISK"; [ ! -d "$STATE/oem" ] || echo "$DISK-part6 OEM" ;;
     *) echo "sda 8M Fake" ;;
 esac

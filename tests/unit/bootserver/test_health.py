@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from starlette.applications import Starlette
 
 from kindling.bootserver import health
@@ -29,13 +29,13 @@ class Client:
     ) -> None:
         counted = metrics or Metrics()
         app = Starlette(routes=health.routes(Settings(directory=tree), counted, database))
-        self._transport: Any = httpx.ASGITransport(FastPath(app, {}, counted))
+        self._transport: Any = httpx2.ASGITransport(FastPath(app, {}, counted))
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx2.Response:
         """The answer to GET."""
 
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://boot") as c:
+        async def ask() -> httpx2.Response:
+            async with httpx2.AsyncClient(transport=self._transport, base_url="http://boot") as c:
                 return await c.get(path)
 
         return asyncio.run(ask())

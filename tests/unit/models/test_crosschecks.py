@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -433,3 +434,59 @@ def test_a_partition_is_no_install_disk(disk: str) -> None:
 def test_a_whole_disk_is_one(disk: str) -> None:
     """By the kernel's names and by udev's."""
     assert load_cluster(cluster(node(storage={"installDisk": disk}))).nodes
+
+
+STATIC = {"addresses": ["192.0.2.11/24"], "gateway": "192.0.2.1"}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"macAddress": ["52:54:00:00:00:01", "52:54:00:00:00:99"], "network": ethernet(**STATIC)},
+        {"network": {"ethernets": {"eno1": STATIC, "eno2": {"dhcp4": True}}}},
+    ],
+)
+def test_a_static_card_among_several_that_only_its_name_tells_is_warned_about(keys: Any) -> None:
+    (found,) = warnings(load_cluster(cluster(node(1, **keys))))
+    assert found.startswith("nodes: n1.example.com: a static address is on one of several")
+    assert found.endswith("give that ethernet its macAddress")
+
+
+def test_the_only_card_needs_no_address_of_its_own() -> None:
+    assert warnings(load_cluster(cluster(node(1, network=ethernet(**STATIC))))) == ()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"ethernets": {"lan0": {}}, "vlans": {"boot": {"id": 7, "link": "lan0", **STATIC}}},
+        {"bonds": {"bond0": {"interfaces": ["eno1", "eno2"], **STATIC}}},
+    ],
+)
+def test_booting_over_a_static_bond_or_vlan_is_warned_about_once_for_all_nodes(
+    network: Any,
+) -> None:
+    def with_address(number: int) -> dict[str, Any]:
+        text = json.dumps(network).replace("192.0.2.11/", f"192.0.2.{number + 10}/")
+        return node(number, network=json.loads(text))
+
+    nodes = [with_address(number) for number in range(1, 6)]
+    (found,) = warnings(load_cluster(cluster(*nodes)))
+    assert found.startswith(
+        "nodes: n1.example.com, n2.example.com, n3.example.com and 2 more: the boot server is "
+        "reached by a static address on a bond or VLAN"
+    )
+    assert "systemd-network-generator" in found
+
+
+def test_a_vlan_that_does_not_lead_to_the_boot_server_is_no_reason_to_warn() -> None:
+    vlan = {"id": 7, "link": "eth0", "addresses": ["198.51.100.5/24"], "gateway": "198.51.100.1"}
+    network = {**ethernet(addresses=["192.0.2.11/24"]), "vlans": {"storage": vlan}}
+    data = cluster(node(1, network=network), bootServer={"url": "https://192.0.2.2"})
+    assert warnings(load_cluster(data)) == ()
+
+
+def test_an_ip_argument_of_the_nodes_own_is_its_own_business() -> None:
+    bond = {"bonds": {"bond0": {"interfaces": ["eno1", "eno2"], **STATIC}}}
+    own = {"shouldExist": ["ip=eno1:dhcp"]}
+    assert warnings(load_cluster(cluster(node(1, network=bond, kernelArguments=own)))) == ()

@@ -142,6 +142,13 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
         ),
     ),
     (
+        cluster(node(kernelArguments={"shouldNotExist": ["a=$b"]})),
+        (
+            'nodes[0].kernelArguments.shouldNotExist[0]: "a=$b" has one of " \\ $ | `, '
+            "with which Flatcar restarts for ever; do without"
+        ),
+    ),
+    (
         cluster(node(systemd={"units": [{"name": "backup"}]})),
         (
             'nodes[0].systemd.units[0].name: "backup" is not a unit name; '

@@ -185,4 +185,5 @@ def test_every_script_is_plain_ascii_ends_at_the_disk_and_jumps_only_to_labels_i
     words = [line.split() for line in lines]
     jumps = {each[at + 1] for each in words for at, word in enumerate(each) if word == "goto"}
     assert jumps <= labels
+    assert labels <= jumps | {"disk"}
     assert len(labels) == sum(line.startswith(":") for line in lines)

@@ -248,12 +248,12 @@ def test_the_installer_of_a_static_node_keeps_its_network_after_the_initramfs():
 def test_a_static_node_has_one_and_the_same_ip_argument_at_both_boots():
     network = {"ethernets": {"eth0": {"addresses": ["192.0.2.5/24"], "gateway": "192.0.2.1"}}}
     rendered = render(network=network)
-    expected = "ip=192.0.2.5::192.0.2.1:255.255.255.0:node-1.example.com:eth0:none"
+    expected = "ip=192.0.2.5::192.0.2.1:255.255.255.0:node-1.example.com:e*:none"
     assert [each for each in rendered.boot.arguments if each.startswith("ip=")] == [expected]
     settings = file_text(rendered.ignition, "/opt/kindling/install.env")
-    assert f"KINDLING_OEM_ARGUMENTS={expected}\n" in settings
+    assert f"KINDLING_OEM_ARGUMENTS='{expected}'\n" in settings
     reporter = file_text(rendered.node_ignition, "/etc/kindling/node.env")
-    assert f"KINDLING_FIRST_BOOT_ARGUMENTS={expected}\n" in reporter
+    assert f"KINDLING_FIRST_BOOT_ARGUMENTS='{expected}'\n" in reporter
 
 
 def test_the_installer_starts_flatcars_pxe_image_of_the_pinned_version():
@@ -263,6 +263,13 @@ def test_the_installer_starts_flatcars_pxe_image_of_the_pinned_version():
     assert boot.initrds == (f"{directory}/flatcar_production_pxe_image.cpio.gz",)
     assert "flatcar.first_boot=1" in boot.arguments
     assert not any("initrd=" in each or "ignition.config.url" in each for each in boot.arguments)
+
+
+def test_consoles_of_the_node_replace_the_installers():
+    boot = render(kernelArguments={"shouldExist": ["console=ttyS1,57600n8"]}).boot
+    assert [each for each in boot.arguments if each.startswith("console=")] == [
+        "console=ttyS1,57600n8"
+    ]
 
 
 def test_commands_of_the_node_run_in_order_and_stop_at_the_first_failure():

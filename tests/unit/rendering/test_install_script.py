@@ -209,6 +209,42 @@ def test_a_finished_installation_leaves_no_note_on_the_disk(machine):
     assert tail.strip(b"\0") == b""
 
 
+@pytest.mark.parametrize("allowed", [{"overwrite": "true"}, {"generation": "2"}])
+def test_where_something_may_be_overwritten_no_note_is_put_into_a_partition_that_is_kept(
+    machine, allowed
+):
+    """A partition up to the end of the disk survives: the image only replaces the start."""
+    machine.have_system()
+    kept = b"kept" * (1 << 18)
+    with machine.disk.open("r+b") as disk:
+        disk.seek(-(3 << 20), 2)
+        disk.write(kept * 2)
+    machine.install(**allowed)
+    assert machine.wrote
+    assert machine.disk.read_bytes()[-(3 << 20) : -(1 << 20)] == kept * 2
+
+
+@pytest.mark.parametrize("allowed", [{"overwrite": "true"}, {"generation": "2"}])
+def test_an_interrupted_installation_that_may_overwrite_starts_over_without_a_note(
+    machine, allowed
+):
+    (machine.state / "flatcar-install").write_text("power-cut")
+    machine.install(**allowed)
+    (machine.state / "flatcar-install").write_text("well")
+    machine.install()
+    assert machine.server.states == ["installing", "installing", "installed"]
+
+
+def test_the_note_is_not_erased_where_a_command_of_the_node_wrote_its_own(machine):
+    size = machine.disk.stat().st_size
+    data = 'yes data | dd of="$DISK" bs=1M count=2 iflag=fullblock conv=notrunc status=none seek='
+    machine.commands(pre="true", post=f"set +o pipefail; {data}{(size >> 20) - 3}")
+    machine.install()
+    written = machine.disk.read_bytes()[-(3 << 20) : -(1 << 20)]
+    assert machine.server.states[-1] == "installed"
+    assert b"\0" not in written
+
+
 def test_the_network_of_the_first_boot_is_told_to_grub(machine):
     machine.install(oem_arguments='ip=192.0.2.5::192.0.2.1:255.255.255.0:n:eth0:none a="b$c"')
     expected = (
@@ -221,6 +257,15 @@ def test_the_network_of_the_first_boot_is_told_to_grub(machine):
 def test_without_kernel_arguments_grub_is_left_alone(machine):
     machine.install()
     assert not (machine.oem / "grub.cfg").exists()
+
+
+@pytest.mark.parametrize("kind", ["part", "crypt", "raid1", "rom"])
+def test_what_is_not_a_whole_disk_is_refused_before_anything_is_reported_as_begun(machine, kind):
+    (machine.state / "disk-type").write_text(f"{kind}\n")
+    machine.install()
+    assert machine.server.states == ["failed"]
+    assert f"is not a whole disk ({kind})" in machine.server.reports[0]["message"]
+    assert not machine.wrote
 
 
 def test_a_missing_disk_is_named_together_with_those_that_are_there(machine):

@@ -1,10 +1,13 @@
 """The network of the initramfs: exactly one `ip=` for a static node, and what it stands on."""
 
+from fnmatch import fnmatch
+
 import pytest
 
 from kindling.models.architecture import Architecture
 from kindling.rendering.kernel_arguments import (
     console_arguments,
+    first_boot_arguments,
     network_arguments,
     static_address,
 )
@@ -19,7 +22,7 @@ def arguments(network, *, server=SERVER, **fields):
     return network_arguments(make_node(network=network, **fields), server)
 
 
-def test_a_static_node_gets_one_address_its_gateway_and_name_servers():
+def test_a_static_node_gets_one_address_its_gateway_and_name_servers_on_its_only_card():
     network = {
         "ethernets": {
             "eth0": {
@@ -30,10 +33,42 @@ def test_a_static_node_gets_one_address_its_gateway_and_name_servers():
         }
     }
     assert arguments(network) == (
-        f"ip=192.0.2.5::192.0.2.1:255.255.255.0:{HOST}:eth0:none",
+        f"ip=192.0.2.5::192.0.2.1:255.255.255.0:{HOST}:e*:none",
         "nameserver=192.0.2.53",
         "nameserver=2001:db8::53",
     )
+
+
+@pytest.mark.parametrize("own", [{}, {"macAddress": MAC}])
+def test_the_only_card_is_found_under_any_name_but_never_taken_for_the_loopback_interface(own):
+    (told,) = arguments({"ethernets": {"lan0": {"addresses": ["192.0.2.5/24"], **own}}})
+    device = told.split(":")[5]
+    cards = ("eth0", "eno1", "enp3s0f0", "enx525400000001")
+    assert [name for name in (*cards, "lo") if fnmatch(name, device)] == list(cards)
+
+
+@pytest.mark.parametrize(
+    ("cards", "macs"),
+    [
+        ({"lan0": {"macAddress": OTHER_MAC}}, [MAC]),
+        ({"lan0": {"macAddress": OTHER_MAC}}, [MAC, OTHER_MAC]),
+        ({"lan0": {"macAddress": OTHER_MAC}, "lan1": {}}, [MAC]),
+    ],
+)
+def test_of_several_cards_one_with_an_address_is_named_by_it(cards, macs):
+    cards = {"lan0": {"addresses": ["192.0.2.5/24"], **cards.pop("lan0")}, **cards}
+    assert arguments({"ethernets": cards}, macAddress=macs) == (
+        f"ip=192.0.2.5:::255.255.255.0:{HOST}:lan0:none",
+        f"ifname=lan0:{OTHER_MAC}",
+    )
+
+
+def test_the_only_ethernet_beside_a_bond_is_not_taken_for_the_card_that_boots():
+    network = {
+        "ethernets": {"eno3": {"addresses": ["192.0.2.5/24"]}},
+        "bonds": {"bond0": {"interfaces": ["eno1", "eno2"]}},
+    }
+    assert arguments(network) == (f"ip=192.0.2.5:::255.255.255.0:{HOST}:eno3:none",)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +82,7 @@ def test_a_node_on_dhcp_needs_no_argument(network):
 def test_ipv6_addresses_are_in_brackets_with_a_prefix_length():
     network = {"ethernets": {"eth0": {"addresses": ["2001:db8::5/64"], "gateway6": "2001:db8::1"}}}
     assert arguments(network, server="http://[2001:db8::2]:8080") == (
-        f"ip=[2001:db8::5]::[2001:db8::1]:64:{HOST}:eth0:none",
+        f"ip=[2001:db8::5]::[2001:db8::1]:64:{HOST}:e*:none",
     )
 
 
@@ -117,6 +152,7 @@ def test_a_vlan_is_named_by_its_tag_because_the_parser_reads_the_tag_from_the_na
     assert arguments(network) == (
         f"ip=192.0.2.5:::255.255.255.0:{HOST}:vlan120:none",
         "vlan=vlan120:eth0",
+        f"ifname=eth0:{MAC}",
     )
 
 
@@ -178,4 +214,25 @@ def test_the_static_address_is_the_first_field_of_ip_in_its_shortest_form(given,
     [(Architecture.X86_64, "ttyS0"), (Architecture.ARM64, "ttyAMA0")],
 )
 def test_the_serial_console_comes_last_because_the_last_one_is_dev_console(architecture, serial):
-    assert console_arguments(architecture)[-1] == f"console={serial},115200n8"
+    assert console_arguments(make_node(arch=architecture))[-1] == f"console={serial},115200n8"
+
+
+def test_consoles_of_the_node_itself_are_the_installers_too():
+    own = {"shouldExist": ["quiet", "console=ttyS1,57600n8", "console=tty0"]}
+    node = make_node(kernelArguments=own)
+    assert console_arguments(node) == ("console=ttyS1,57600n8", "console=tty0")
+
+
+def test_only_what_kindling_added_for_the_first_boot_is_taken_away_again():
+    network = {
+        "ethernets": {
+            "eth0": {
+                "addresses": ["192.0.2.5/24"],
+                "nameservers": {"addresses": ["192.0.2.53", "192.0.2.54"]},
+            }
+        }
+    }
+    own = {"shouldExist": ["nameserver=192.0.2.53"]}
+    node = make_node(network=network, kernelArguments=own)
+    ip = f"ip=192.0.2.5:::255.255.255.0:{HOST}:e*:none"
+    assert first_boot_arguments(node, SERVER) == (ip, "nameserver=192.0.2.54")

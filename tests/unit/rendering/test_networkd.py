@@ -36,7 +36,7 @@ def test_a_static_card_has_addresses_gateways_dns_domains_and_mtu():
         }
     )["10-eth0.network"]
     assert text == (
-        "[Match]\nName=eth0\n\n[Link]\nMTUBytes=9000\n\n[Network]\nDHCP=no\n"
+        f"[Match]\nPermanentMACAddress={MAC}\n\n[Link]\nMTUBytes=9000\n\n[Network]\nDHCP=no\n"
         "Address=192.0.2.5/24\nAddress=2001:db8::5/64\nGateway=192.0.2.1\nGateway=2001:db8::1\n"
         "DNS=192.0.2.53\nDomains=a.example b.example\n"
     )
@@ -69,6 +69,31 @@ def test_a_card_with_an_address_is_matched_by_it_and_renamed():
     assert f"PermanentMACAddress={MAC}\n\n[Link]\nName=lan0\n" in made["10-lan0.link"]
     assert f"[Match]\nPermanentMACAddress={MAC}\n" in made["10-lan0.network"]
     assert "DHCP=ipv4\n" in made["10-lan0.network"]
+
+
+def test_the_only_card_is_the_one_with_the_nodes_address_whatever_it_is_called():
+    made = files({"ethernets": {"lan0": {"addresses": ["192.0.2.5/24"]}}})
+    assert f"PermanentMACAddress={MAC}\n\n[Link]\nName=lan0\n" in made["10-lan0.link"]
+    assert f"[Match]\nPermanentMACAddress={MAC}\n" in made["10-lan0.network"]
+
+
+def test_no_card_is_given_a_name_that_the_kernel_gives_to_others():
+    made = files({"ethernets": {"eth0": {"macAddress": MAC, "dhcp4": True}}})
+    assert list(made) == ["10-eth0.network"]
+    assert f"[Match]\nPermanentMACAddress={MAC}\n" in made["10-eth0.network"]
+
+
+def test_a_vlan_on_a_card_needs_no_name_of_the_card():
+    vlan = {"id": 7, "link": "eth0", "addresses": ["192.0.2.5/24"]}
+    made = files({"ethernets": {"eth0": {}}, "vlans": {"vlan7": vlan}})
+    assert f"[Match]\nPermanentMACAddress={MAC}\n" in made["10-eth0.network"]
+    assert "VLAN=vlan7\n" in made["10-eth0.network"]
+    assert "eth0" not in made["30-vlan7.netdev"] + made["30-vlan7.network"]
+
+
+def test_of_several_cards_those_without_an_address_are_known_by_name():
+    made = files({"ethernets": {"eno1": {"dhcp4": True}, "eno2": {"dhcp4": True}}})
+    assert "[Match]\nName=eno1\n" in made["10-eno1.network"]
 
 
 def test_the_members_of_a_bond_take_the_nodes_addresses_in_order():

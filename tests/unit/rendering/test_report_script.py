@@ -4,10 +4,14 @@ import json
 
 import pytest
 
+from kindling.rendering.nodes import render_node
+from kindling.rendering.secrets import NodeSecrets
 from kindling.rendering.text import render_text
+from tests.fakes.ignition import file_text
 from tests.fakes.installing_machine import DIGEST, TOKEN, InstallingMachine, boot_server
+from tests.fakes.plans import make_plan
 
-IP = "ip=192.0.2.5::192.0.2.1:255.255.255.0:node-1:eth0:none"
+IP = "ip=192.0.2.5::192.0.2.1:255.255.255.0:node-1:e*:none"
 
 
 def boot(machine):
@@ -71,6 +75,19 @@ def test_arguments_that_ignition_joined_to_the_same_line_stay(booted):
     grub.write_text(f'set linux_append="$linux_append {IP} nameserver=192.0.2.1 quiet x=*"\n')
     boot(booted)
     assert grub.read_text() == 'set linux_append="$linux_append quiet x=*"\n'
+
+
+def test_an_ip_argument_of_the_nodes_own_stays(booted):
+    own = {"shouldExist": ["ip=eno1:dhcp", "quiet"]}
+    rendered = render_node(make_plan(kernelArguments=own), NodeSecrets.placeholder())
+    environment = file_text(rendered.node_ignition, "/etc/kindling/node.env")
+    url = f"KINDLING_STATUS_URL={booted.server.url}\n"
+    (booted.opt.parent / "etc" / "node.env").write_text(environment + url)
+    grub = booted.oem / "grub.cfg"
+    grub.write_text('set linux_append="$linux_append ip=eno1:dhcp quiet"\n')
+    boot(booted)
+    assert not (booted.oem / "config.ign").exists()
+    assert grub.read_text() == 'set linux_append="$linux_append ip=eno1:dhcp quiet"\n'
 
 
 def test_nothing_is_cleaned_up_before_the_server_answered(booted):
