@@ -14,6 +14,7 @@
     |   `-- StoreFull             no room left where the files live
     |-- RenderError           a template, Butane or a validator refused; names node, template, line
     |-- BootServerError       the boot server's own settings or records
+    |   `-- RecordsLost           the records' file was deleted or replaced under a running server
     |-- SimulationError       a simulated machine met something a real one would choke on
     `-- CommandError          an external program is missing or failed
 
@@ -106,6 +107,10 @@ class RenderError(KindlingError):
 
 class BootServerError(KindlingError):
     """The boot server's settings or records are unusable."""
+
+
+class RecordsLost(BootServerError):
+    """The database of the boot records was deleted or replaced while it was open."""
 
 
 class SimulationError(KindlingError):

@@ -33,7 +33,8 @@ def write_sample_mirror(
         size = image_bytes if asset.name == "flatcar-image" else _BYTES.get(asset.name)
         for file in asset.files:
             path = directory / file.path.removeprefix(PUBLISHED_BELOW)
-            _write(path, _content(file, size or _DEFAULT_BYTES))
+            signed = directory / asset.main.path.removeprefix(PUBLISHED_BELOW)
+            _write(path, _content(file, size or _DEFAULT_BYTES, signed))
             written.append(path)
             if file.checksums == "digests":
                 _write(path.with_name(f"{path.name}.DIGESTS"), _digests_of(path))
@@ -44,18 +45,26 @@ def write_sample_mirror(
     return tuple(written)
 
 
-def _content(file: AssetFile, size: int) -> bytes:
+def _content(file: AssetFile, size: int, signed: Path) -> bytes:
+    """A sample's bytes; a signature belongs to ``signed``, which was written before it."""
     if file.checksums == "signature":
-        return (
-            b"-----BEGIN PGP SIGNATURE-----\n"
-            b"Comment: KINDLING SAMPLE; this signs nothing\n\n"
-            b"-----END PGP SIGNATURE-----\n"
-        )
+        return _signature_of(signed)
     head = (
         f"KINDLING SAMPLE of {file.path}\n"
         "This is not the real file. It boots nothing and installs nothing.\n\n"
     ).encode()
     return head + _filling(file.path, max(0, size - len(head)))
+
+
+def _signature_of(path: Path) -> bytes:
+    """In the armour of OpenPGP, but without a key: simulated machines compare the digest in it."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return (
+        "-----BEGIN PGP SIGNATURE-----\n"
+        "Comment: KINDLING SAMPLE; this signs nothing\n"
+        f"Comment: KINDLING SAMPLE of SHA-256 {digest}\n\n"
+        "-----END PGP SIGNATURE-----\n"
+    ).encode()
 
 
 def _filling(seed: str, size: int) -> bytes:

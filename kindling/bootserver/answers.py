@@ -16,3 +16,8 @@ def json_answer(data: Any, status: int = 200, headers: dict[str, str] | None = N
 def refusal(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """An error as JSON with one sentence that says what was wrong and what to do."""
     return json_answer({"error": sentence}, status, headers)
+
+
+def unavailable(sentence: str) -> Response:
+    """503: nothing was stored, and asking again soon will do."""
+    return refusal(503, sentence, {"Retry-After": "2"})

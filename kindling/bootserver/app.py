@@ -10,11 +10,14 @@ from contextlib import asynccontextmanager, suppress
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from kindling.bootserver import files, health
 from kindling.bootserver.access import Access
+from kindling.bootserver.answers import unavailable
 from kindling.bootserver.api import Api
 from kindling.bootserver.boot import BootScripts
 from kindling.bootserver.context import Context, make_context
@@ -29,15 +32,22 @@ from kindling.bootserver.settings import Settings
 from kindling.bootserver.status import Statuses
 from kindling.bootserver.views import Pictures
 from kindling.bootserver.watching import WatchedFiles
+from kindling.errors import RecordsLost
 
 log = logging.getLogger(__name__)
 
 _LOOK = 1.0  # seconds between looks for newly published documents
 
 
-def create_app(settings: Settings, *, clock: Callable[[], float] | None = None) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Callable[[], float] | None = None,
+    end: Callable[[], None] = lambda: None,
+) -> ASGIApp:
     """The ASGI application. ``clock`` (seconds since the epoch) is for tests.
 
+    ``end`` is called when the records are lost: it lets the server start this worker again.
     Raises `BootServerError` when the boot records cannot be opened.
     """
     context = make_context(settings, clock) if clock else make_context(settings)
@@ -70,7 +80,11 @@ def create_app(settings: Settings, *, clock: Callable[[], float] | None = None) 
         *health.routes(settings, metrics, context.check),
         *published,
     ]
-    app = Starlette(routes=routes, lifespan=lambda app: _life(context, streams))
+    app = Starlette(
+        routes=routes,
+        exception_handlers={RecordsLost: _lost},
+        lifespan=lambda app: _life(context, streams, end),
+    )
     hot: dict[str, ASGIApp] = {**files.fast_handlers(published), "boot": boot}
     hot["ignition"] = ignition
     hot["assets"] = WatchedFiles(hot["assets"], context)
@@ -78,9 +92,11 @@ def create_app(settings: Settings, *, clock: Callable[[], float] | None = None) 
 
 
 @asynccontextmanager
-async def _life(context: Context, streams: EventStreams) -> AsyncIterator[None]:
+async def _life(
+    context: Context, streams: EventStreams, end: Callable[[], None]
+) -> AsyncIterator[None]:
     with context:
-        watching = asyncio.create_task(_keep_published(context))
+        watching = asyncio.create_task(_watch(context, streams, end))
         yield
         await streams.end()
         watching.cancel()
@@ -88,10 +104,23 @@ async def _life(context: Context, streams: EventStreams) -> AsyncIterator[None]:
             await watching
 
 
+async def _watch(context: Context, streams: EventStreams, end: Callable[[], None]) -> None:
+    try:
+        await _keep_published(context)
+    except RecordsLost as error:
+        log.error("%s", error)
+        await streams.end()
+        end()
+
+
 async def _keep_published(context: Context) -> None:
-    """Note new generations soon after their publication, also when no machine asks."""
+    """Note new generations soon after their publication, also when no machine asks.
+
+    Raises `RecordsLost` soon after the database's file was deleted.
+    """
     seen = -1
     while True:
+        context.database.verify()
         revision = context.documents.revision
         if revision != seen:
             try:
@@ -100,3 +129,7 @@ async def _keep_published(context: Context) -> None:
             except SQLAlchemyError as error:
                 log.warning("new documents are not in the records yet: %s", error)
         await asyncio.sleep(_LOOK)
+
+
+async def _lost(request: Request, error: Exception) -> Response:
+    return unavailable(str(error))

@@ -26,7 +26,7 @@ from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.scripts import disk_script, entry_script, install_script, stop_script
 from kindling.bootserver.states import Record, explain, may_install
 from kindling.bootserver.tickets import Ticket
-from kindling.bootserver.transitions import Refusal, published, script_served
+from kindling.bootserver.transitions import Refusal, published
 from kindling.bootserver.unknown import Unknown
 from kindling.models.documents import NodeDocument
 
@@ -53,6 +53,7 @@ class BootScripts:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._limiter = Limiter()
+        self._notes = Limiter(burst=10, refill=0.05, clock=context.clock)
         self._noted: dict[str, tuple[float, str, str]] = {}
         proxied = bool(context.settings.trusted_proxies)
         self._recent = RecentAnswers(context.records, most=4096, used=not proxied)
@@ -126,19 +127,13 @@ class BootScripts:
             self._note(document, timeline.SCRIPT_STOP, reason, query, address)
             return stop_script(reason), False
         if may_install(record, document, now):
-            served = await run_in_threadpool(self._begin, document, now)
-            if isinstance(served, Record):
-                self._note(
-                    document,
-                    timeline.SCRIPT_INSTALL,
-                    f"generation {document.generation}",
-                    query,
-                    address,
-                )
-                given = document.boot.address or ""
-                ticket = Ticket(document.macs[0], document.generation, address, now, given)
-                return install_script(document, context.tickets.mint(ticket)), False
-            record = context.record_of(document)
+            if not context.mirror.get(document.stack, document.hostname):
+                await run_in_threadpool(self._remember, document, now)
+            text = f"generation {document.generation}"
+            self._note(document, timeline.SCRIPT_INSTALL, text, query, address)
+            given = document.boot.address or ""
+            ticket = Ticket(document.macs[0], document.generation, address, now, given)
+            return install_script(document, context.tickets.mint(ticket)), False
         reason = explain(record, document, now)
         if record.held:
             self._note(document, timeline.SCRIPT_STOP, reason, query, address)
@@ -146,14 +141,14 @@ class BootScripts:
         self._note(document, timeline.SCRIPT_DISK, reason, query, address)
         return disk_script(document.hostname, reason), True
 
-    def _begin(self, document: NodeDocument, now: float) -> Record | Refusal:
-        """Store that an attempt begins, before the script is out."""
+    def _remember(self, document: NodeDocument, now: float) -> None:
+        """Store since when the node is armed, so that publishing it again arms it no longer."""
         since = self._context.published_at(document)
 
         def decide(record: Record | None) -> Record | Refusal:
-            return script_served(published(record, document, since), document, now)
+            return published(record, document, since)
 
-        return self._context.records.change(document.stack, document.hostname, decide, now=now)
+        self._context.records.change(document.stack, document.hostname, decide, now=now)
 
     def _note(
         self, document: NodeDocument, kind: str, text: str, query: BootQuery, address: str
@@ -161,13 +156,10 @@ class BootScripts:
         now = self._context.clock()
         key = f"{document.stack}/{document.hostname}"
         last = self._noted.get(key)
-        if (
-            kind != timeline.SCRIPT_INSTALL
-            and last is not None
-            and now - last[0] < _AGAIN
-            and last[1:] == (kind, address)
-        ):
+        if last is not None and now - last[0] < _AGAIN and last[1:] == (kind, address):
             return
+        if not self._notes.allows(f"{key} {address}"):
+            return  # or whoever asks again and again would push out what the machine did
         if len(self._noted) >= _NOTED:
             self._noted.clear()
         self._noted[key] = (now, kind, address)

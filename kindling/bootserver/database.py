@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from kindling.bootserver import schema
+from kindling.bootserver.recordsfile import RecordsFile
 from kindling.errors import BootServerError
 
 _WRITES = "kindling_writes"
@@ -27,14 +29,22 @@ class Database:
         try:
             self._engine = _engine(url)
             self._writers = self._engine.execution_options(**{_WRITES: True})
-            with self.writing() as connection:
-                schema.metadata.create_all(connection)
-                _check_version(connection)
-        except (ArgumentError, DatabaseError) as error:
+            self._file = RecordsFile(Path(self.sqlite_file)) if self.sqlite_file else None
+            with self._file.opening() if self._file else nullcontext():
+                self._open()
+        except (ArgumentError, DatabaseError, OSError) as error:
             raise BootServerError(
                 f"the boot records cannot be opened: {_reason(error)}; check --database, and that"
                 " this user may write there"
             ) from error
+
+    def _open(self) -> None:
+        if self._file:
+            # First of all: a connection to another file must not touch what belongs to this one.
+            sa.event.listen(self._engine, "connect", lambda *_: self.verify(), insert=True)
+        with self.writing() as connection:
+            schema.metadata.create_all(connection)
+            _check_version(connection)
 
     @property
     def sqlite_file(self) -> str | None:
@@ -50,9 +60,19 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that is durable when the block ends, and undone when it raises."""
+        """A transaction that is durable when the block ends, and undone when it raises.
+
+        Raises `RecordsLost` when what was committed is in no file that a restart would find.
+        """
+        self.verify()
         with self._writers.begin() as connection:
             yield connection
+        self.verify()
+
+    def verify(self) -> None:
+        """Raises `RecordsLost` when the database's file is not the one that was opened."""
+        if self._file:
+            self._file.verify()
 
     def check(self) -> None:
         """Raises `BootServerError` when a transaction cannot be written."""

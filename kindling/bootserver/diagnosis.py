@@ -65,6 +65,7 @@ _STEPS = (
     ),
 )
 
+_NOT_INSTALLED = (State.PENDING, State.ARMED, State.FAILED)
 _NOT_BOOTED = 20 * 60  # seconds after `installed`
 _NOT_SEEN = 30 * 60  # seconds after arming
 
@@ -78,7 +79,9 @@ def diagnose(
     now: float,
 ) -> str:
     """One or two sentences when something needs attention, else an empty string."""
-    if sighting and sighting.arch and sighting.arch != document.arch.ipxe:
+    # Anybody may ask for a script with any MAC and `arch`: it explains only what did not happen.
+    wrong = sighting and sighting.arch and sighting.arch != document.arch.ipxe
+    if sighting and wrong and state in _NOT_INSTALLED:
         return _wrong_architecture(document, sighting)
     match state:
         case State.HELD:
@@ -178,8 +181,8 @@ def _wrong_architecture(document: NodeDocument, sighting: Sighting) -> str:
     names = {"x86_64": "x86-64", "arm64": "arm64", "i386": "32-bit x86"}
     seen = names.get(sighting.arch, f"of the unknown architecture {sighting.arch}")
     return (
-        f"Not installed: its firmware is {seen}, but the stack says {document.arch}. Correct"
-        " `arch` or the MAC address in the stack file."
+        f"Not installed: the firmware of the machine at {sighting.address} is {seen}, but the"
+        f" stack says {document.arch}. Correct `arch` or the MAC address in the stack file."
     )
 
 

@@ -18,10 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 from pydantic import ValidationError
 
+from kindling.bootserver.addresses import normalise_mac
 from kindling.bootserver.memory import SmallFile, SmallFiles
-from kindling.models.documents import NodeDocument, SiteDocument, path_of_node
+from kindling.models.documents import NodeDocument, SiteDocument, path_of_ignition, path_of_node
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +183,21 @@ def check_site(body: bytes) -> SiteDocument:
         return SiteDocument.model_validate_json(body)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
+
+
+def check_ignition(path: str, body: bytes) -> None:
+    """Raise `ValueError` when ``body`` is no Ignition for the store path ``nodes/<mac>.ign``."""
+    name = path.removeprefix("nodes/").removesuffix(".ign")
+    mac = normalise_mac(name)
+    if mac is None or path_of_ignition(mac) != path:
+        raise ValueError(f"{name!r} must be a MAC address in lower case with hyphens")
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise ValueError("document: Invalid JSON") from None
+    about = found.get("ignition") if isinstance(found, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("version"), str):
+        raise ValueError("ignition.version: missing; this is no Ignition")
 
 
 def first_problem(error: ValidationError) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kindling.bootserver.answers import unavailable
 from kindling.bootserver.metrics import Metrics
+from kindling.errors import RecordsLost
 
 
 class FastPath:
@@ -43,4 +45,7 @@ class FastPath:
                 self._metrics.count(path, message["status"])
             await send(message)
 
-        await handler(scope, receive, counted)
+        try:
+            await handler(scope, receive, counted)
+        except RecordsLost as error:  # nothing was sent: what is answered is stored first
+            await unavailable(str(error))(scope, receive, counted)

@@ -19,13 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kindling.bootserver import timeline
 from kindling.bootserver.database import Database
-from kindling.bootserver.records import Event, Sighting, trim_events, write_events
+from kindling.bootserver.records import Event, Sighting, write_events
 from kindling.bootserver.schema import events, sightings
 from kindling.bootserver.unknown import Unknown, write_unknown
+from kindling.errors import RecordsLost
 
 log = logging.getLogger(__name__)
 
-KEPT_EVENTS = 80  # of each node
 _INTERVAL = 0.4  # seconds between writes
 _LONGEST = 20_000  # observations that wait
 _ADDRESSES = 20_000  # machines whose last script is remembered for attributing file requests
@@ -103,7 +103,7 @@ class Observer:
             try:
                 with self._database.writing() as connection:
                     self._write(connection, batch)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, RecordsLost) as error:
                 # Only observations are lost; what must not be lost is never written here.
                 log.warning("%d observations were not stored: %s", len(batch), error)
 
@@ -137,8 +137,6 @@ class Observer:
                 case Unknown():
                     write_unknown(connection, each)
         write_events(connection, found)
-        for stack, host in {(event.stack, event.host) for event in found}:
-            trim_events(connection, stack, host, KEPT_EVENTS)
 
     def _add(self, event: Event, found: list[Event]) -> None:
         """Keep an event, but a repeated step (HEAD and GET, ranges) only once per boot."""

@@ -27,6 +27,9 @@ Decide = Callable[[Record | None], Record | Refusal]
 _COLUMNS = {field.name for field in fields(Record)}
 _SERVER = "boot server"  # who holds a node, in the audit trail
 
+KEPT_EVENTS = 80  # of each node
+KEPT_AUDIT = 200  # of each node
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -97,7 +100,8 @@ class Records:
         """Store what ``decide`` makes of the current record; durable when this returns.
 
         A `Refusal` is returned as it is, after its own record (a hold) was stored. ``event`` and
-        ``entry`` are written with the change, and not at all when it is refused.
+        ``entry`` are written with the change, and not at all when it is refused; ``event`` also
+        not when nothing changed, which is a report that is repeated.
         """
         try:
             return self._change(stack, host, decide, event, entry, now)
@@ -121,11 +125,11 @@ class Records:
             if after is not None:
                 after = _write(connection, before, after)
                 if after.held and not (before and before.held):
-                    _insert(connection, audit, Audit(stack, host, now, _SERVER, "hold", after.held))
-            if not refused and event is not None:
-                _insert(connection, events, event)
+                    _write_audit(connection, Audit(stack, host, now, _SERVER, "hold", after.held))
+            if not refused and event is not None and after != before:
+                write_events(connection, [event])
             if not refused and entry is not None:
-                _insert(connection, audit, entry)
+                _write_audit(connection, entry)
         self.changes += 1
         if isinstance(decided, Refusal):
             return decided
@@ -180,20 +184,27 @@ class Records:
 
 
 def write_events(connection: sa.Connection, found: Iterable[Event]) -> None:
-    """Append to the timelines, within a transaction."""
+    """Append to the timelines, within a transaction; of each node the newest are kept."""
     rows = [asdict(event) for event in found]
     if rows:
         connection.execute(sa.insert(events), rows)
+    for stack, host in {(row["stack"], row["host"]) for row in rows}:
+        _trim(connection, events, stack, host, KEPT_EVENTS)
 
 
-def trim_events(connection: sa.Connection, stack: str, host: str, keep: int) -> None:
-    """Keep only the newest events of a node."""
-    mine = (events.c.stack == stack) & (events.c.host == host)
+def _write_audit(connection: sa.Connection, entry: Audit) -> None:
+    connection.execute(sa.insert(audit).values(asdict(entry)))
+    _trim(connection, audit, entry.stack, entry.host, KEPT_AUDIT)
+
+
+def _trim(connection: sa.Connection, table: sa.Table, stack: str, host: str, keep: int) -> None:
+    """Keep only the newest rows of a node."""
+    mine = (table.c.stack == stack) & (table.c.host == host)
     oldest = connection.scalar(
-        sa.select(events.c.id).where(mine).order_by(events.c.id.desc()).offset(keep).limit(1)
+        sa.select(table.c.id).where(mine).order_by(table.c.id.desc()).offset(keep).limit(1)
     )
     if oldest is not None:
-        connection.execute(sa.delete(events).where(mine & (events.c.id <= oldest)))
+        connection.execute(sa.delete(table).where(mine & (table.c.id <= oldest)))
 
 
 def _read(connection: sa.Connection, stack: str, host: str, *, lock: bool = False) -> Record | None:
@@ -226,10 +237,6 @@ def _next_revision(connection: sa.Connection) -> int:
         return 1
     connection.execute(sa.update(meta).where(mine).values(value=str(int(found) + 1)))
     return int(found) + 1
-
-
-def _insert(connection: sa.Connection, table: sa.Table, row: Event | Audit) -> None:
-    connection.execute(sa.insert(table).values(asdict(row)))
 
 
 def _record(row: Any) -> Record:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import shutil
+import signal
 import socket
+import sys
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STOP_AFTER = 10  # seconds that requests under way get after SIGTERM or SIGINT
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def serve(settings: Settings) -> None:
@@ -54,15 +59,34 @@ def serve(settings: Settings) -> None:
         ssl_cert=settings.tls_cert,
         ssl_key=settings.tls_key,
         workers_kill_timeout=_STOP_AFTER,
+        respawn_failed_workers=True,  # one that lost the records starts again with what is there
     )
-    server.serve(target_loader=partial(_load, settings), wrap_loader=False)
+    server.serve(target_loader=partial(_load, settings, os.getpid()), wrap_loader=False)
 
 
-def _load(settings: Settings) -> ASGIApp:
+def _load(settings: Settings, main: int) -> ASGIApp:
     """Make the application, in the worker: neither database nor files are shared across a fork."""
     from kindling.bootserver.app import create_app
 
-    return create_app(settings)
+    _end_with(main)
+    return create_app(settings, end=_end_worker)
+
+
+def _end_with(main: int) -> None:
+    """Let a killed main process take this worker with it: an orphan would keep the port."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != main:  # it ended before it was asked for
+        raise SystemExit(1)
+
+
+def _end_worker() -> None:
+    """Stop as after SIGTERM, which granian takes for a failure and mends by a new worker."""
+    killer = threading.Timer(_STOP_AFTER, os.kill, (os.getpid(), signal.SIGKILL))
+    killer.daemon = True
+    killer.start()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _share_counters(directory: Path) -> None:

@@ -23,7 +23,7 @@ ATTEMPTS = 3  # failed installations of one generation, then the node is held
 
 
 # Where an attempt to install is: no attempt, script served, the disk is being written.
-Phase = Literal["idle", "served", "installing"]
+Phase = Literal["idle", "fetched", "installing"]
 
 
 class State(StrEnum):
@@ -162,13 +162,20 @@ def explain(record: Record, document: NodeDocument, now: float) -> str:
     return {
         State.HELD: f"held: {record.held}",
         State.ARMED: f"generation {generation} is to be installed",
-        State.INSTALLING: f"generation {generation} is being installed",
+        State.INSTALLING: _why_installing(record, document, now),
         State.FAILED: f"generation {generation} failed {record.failures} times, {again}",
         State.OUTDATED: (
             f"generation {generation} is installed; its newer configuration needs"
             " a raised generation"
         ),
     }.get(state, f"generation {record.installed_generation} is installed")
+
+
+def _why_installing(record: Record, document: NodeDocument, now: float) -> str:
+    begun = f"generation {document.generation} is being installed"
+    if may_install(record, document, now):
+        return begun
+    return f"{begun}, but did not end while it was armed; arm it to try again"
 
 
 def _why_pending(record: Record, document: NodeDocument) -> str:

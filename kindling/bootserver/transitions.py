@@ -106,31 +106,19 @@ def disarm(record: Record, document: NodeDocument, who: str) -> Record | Refusal
     return replace(record, armed_at=None, armed_by="", disarmed_by=who)
 
 
-def script_served(record: Record, document: NodeDocument, now: float) -> Record | Refusal:
-    """The machine gets an install script: one attempt begins.
-
-    A machine that asks again while it was being installed crashed or was switched off, which is a
-    failed attempt too; otherwise one that always crashes would be written again and again.
-    """
-    if not may_install(record, document, now):
-        return Refusal(409, f"{document.hostname} is not armed")
-    if record.phase != "installing":
-        return replace(record, phase="served")
-    after = _one_more_failure(record, "the machine started over while it was being installed", now)
-    if after.held:
-        return Refusal(409, after.held, after)
-    return replace(after, phase="served")
-
-
 def ignition_asked(
     record: Record, document: NodeDocument, ticket: Ticket, *, address: str, now: float
 ) -> Record | Refusal:
     """Somebody at ``address`` shows a valid ticket.
 
     The same machine may ask again after a dropped transfer, until it said `installing`. A second
-    one, with the first one's ticket or with one of its own while the first one's could still be
-    good, means that somebody else is told the node's secrets: the node is held. Machines are told
-    apart by the address that got the script: everybody's script gives the same static address.
+    one, with the first one's ticket or with one of its own, means that somebody else is told the
+    node's secrets: the node is held, however late it asks. Machines are told apart by the address
+    that got the script: everybody's script gives the same static address.
+
+    An attempt begins here and not with the script, which anybody may ask for. A machine that
+    begins again while it was being installed crashed or was switched off: a failed attempt too,
+    otherwise one that always crashes would be written again and again.
     """
     who, owner = address, ticket.address
     if address != owner:
@@ -143,12 +131,22 @@ def ignition_asked(
         return Refusal(403, f"{document.hostname} is not being installed")
     if record.installing_at is not None and ticket.issued <= record.installing_at:
         return Refusal(403, "this ticket ended when the machine reported `installing`")
-    if record.fetched_by == owner:
-        return record
-    if record.fetched_by and now - (record.fetched_at or 0.0) < TICKET_LIFE:
+    if record.fetched_by not in ("", owner):
         leaked = _leaked(record, document, f"{who} after {record.fetched_by}", now)
-        return Refusal(403, "another machine has fetched this Ignition just now", leaked)
-    return replace(record, fetched_by=owner, fetched_at=now)
+        return Refusal(403, "another machine has fetched this Ignition", leaked)
+    return _attempt(record, owner, now)
+
+
+def _attempt(record: Record, owner: str, now: float) -> Record | Refusal:
+    """An attempt begins, goes on, or begins again after one that broke off."""
+    if record.phase == "fetched":
+        return record
+    if record.phase == "installing":
+        broken = "the machine started over while it was being installed"
+        record = _one_more_failure(record, broken, now)
+        if record.held:
+            return Refusal(403, record.held, record)
+    return replace(record, phase="fetched", fetched_by=owner, fetched_at=now)
 
 
 def report(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
@@ -171,9 +169,19 @@ def _installing(
         return Refusal(409, _not_published(document, told))
     if record.held:
         return Refusal(409, f"{document.hostname} is held; stop installing")
-    if not may_install(record, document, now):
+    if not (may_install(record, document, now) or _has_just_fetched(record, document, now)):
         return Refusal(409, f"{document.hostname} is not armed; stop installing")
     return replace(record, phase="installing", installing_at=now)
+
+
+def _has_just_fetched(record: Record, document: NodeDocument, now: float) -> bool:
+    """Whether it was let in while the arming lasted, which ended before it could say so."""
+    return (
+        armed_until(record, document) is not None
+        and needs_install(record, document)
+        and record.fetched_at is not None
+        and now - record.fetched_at < TICKET_LIFE
+    )
 
 
 def _failed(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:

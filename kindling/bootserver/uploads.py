@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from kindling.bootserver.answers import json_answer, refusal
-from kindling.bootserver.documents import check_node, check_site
+from kindling.bootserver.documents import check_ignition, check_node, check_site
 from kindling.bootserver.settings import Settings
 from kindling.errors import DigestMismatch, StoreError, StoreFull, StoreRefused
 from kindling.stores.base import TREE, Stat, checked_owner, checked_path, is_known
@@ -174,6 +174,8 @@ def _check_document(path: str, staged: Staged) -> None:
             check_site(staged.path.read_bytes())
         elif path.startswith("nodes/") and path.endswith(".json"):
             check_node(path, staged.path.read_bytes())
+        elif path.startswith("nodes/") and path.endswith(".ign"):
+            check_ignition(path, staged.path.read_bytes())
     except ValueError as error:
         raise Refused(refusal(422, f"{path}: {error}", {"Kindling-Problem": "document"})) from error
 

@@ -16,8 +16,8 @@ def network_warnings(nodes: Iterable[Node], boot_server: str) -> Iterator[str]:
     ours = [node for node in nodes if not _has_own_ip(node)]
     if guessed := [node for node in ours if _guesses_card(node)]:
         yield (
-            f"nodes: {_names(guessed)}: a static address is on one of several network cards, which "
-            "only its name tells (Linux says eno1, enp1s0f0, ...); give that ethernet its macAddress"
+            f"nodes: {_names(guessed)}: a static address is on one of several network cards, and "
+            "only its name tells it (eno1, enp1s0f0, ...); give that ethernet its macAddress"
         )
     if made := [node for node in ours if _boots_over_bond_or_vlan(node, server)]:
         yield (

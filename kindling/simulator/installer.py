@@ -8,6 +8,7 @@ interrupted; what is not this node's is only overwritten when the stack says so.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,10 +20,13 @@ from kindling.simulator.patience import may_pass
 from kindling.simulator.running import Running
 from kindling.simulator.statuses import Reporter
 from kindling.simulator.system import System
+from kindling.simulator.transport import Fetched
 
 UNIT = "kindling-install.service"
 _DIRECTORY = "/opt/kindling"
 _IMAGE = "flatcar_production_image.bin.bz2"
+# A sample signature (see docs/simulator.md) tells the digest of the image that it belongs to.
+_SAMPLE = re.compile(rb"^Comment: KINDLING SAMPLE of SHA-256 ([0-9a-f]{64})$", re.MULTILINE)
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -174,13 +178,13 @@ class Installer:
         network, patience = self._running.network, self._running.patience
         announced = patience.retry(lambda: network.head(url))
         patience.retry(lambda: network.head(f"{url}.sig"))
-        signature = patience.retry(lambda: network.digest(f"{url}.sig"))
+        signature = patience.retry(lambda: network.document(f"{url}.sig"))
         self._disk.begin_writing()
         self._running.faults.pass_point(Point.WRITING)
         image = patience.retry(lambda: network.digest(url))
-        if not image.size or not signature.size or announced not in (None, image.size):
+        if not image.size or not signature or announced not in (None, image.size):
             raise SimulationError(f"{url}: {image.size} bytes, announced were {announced}")
-        self._say(f"image of {image.size} bytes written, signature fetched but not checked")
+        self._say(f"image of {image.size} bytes written, {_checked(image, signature)}")
         return Image(url=url, size=image.size, sha256=image.sha256)
 
     def _would_run(self, name: str) -> None:
@@ -193,3 +197,16 @@ class Installer:
         order = self.order
         text = f"kindling is installing {order.stack} {order.host} {order.generation} {self._token}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checked(image: Fetched, signature: bytes) -> str:
+    """What is said of the signature. Raises `SimulationError` when a sample one does not fit."""
+    wanted = _SAMPLE.search(signature)
+    if wanted is None:
+        return "signature not checked"
+    if wanted[1].decode() != image.sha256:
+        raise SimulationError(
+            f"{image.url}: the sample signature is of SHA-256 {wanted[1].decode()}, the image has"
+            f" {image.sha256}: it was altered"
+        )
+    return "digest in the sample signature checked"

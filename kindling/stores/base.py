@@ -22,6 +22,7 @@ TREE = (
 )
 PUBLIC = ("boot.ipxe", "assets/", "dnsmasq/")  # readable without a token
 SHARED = "assets/"  # files here may belong to several stacks
+MACHINES = "nodes/"  # files here belong to one stack: a machine has one owner
 
 _LONGEST_PATH = 200  # characters; the metadata's file name is the path, and 255 is the limit there
 _SEGMENT = re.compile(r"[A-Za-z0-9_+~@=-][A-Za-z0-9._+~@=-]*\Z")
@@ -50,8 +51,7 @@ class Store(Protocol):
         """Publish ``body`` atomically; the same content again only adds the owner.
 
         Raises `DigestMismatch` when the bytes are not those of ``sha256``, `StoreFull`, and
-        `StoreRefused` for a path outside the tree, or for other bytes at a path under ``assets/``
-        that another owner published.
+        `StoreRefused` for a path outside the tree, or for what `refuse_foreign` refuses.
         """
 
     def adopt(self, path: str, *, sha256: str, owner: str) -> Stat | None:
@@ -109,6 +109,34 @@ def is_known(path: str) -> bool:
 def is_public(path: str) -> bool:
     """Whether machines may read a path without a token."""
     return _within(path, PUBLIC)
+
+
+def refuse_foreign(
+    path: str, *, published: str, others: tuple[str, ...], sha256: str, owner: str
+) -> None:
+    """Raise `StoreRefused` when ``owner`` may not publish ``sha256`` at ``path``.
+
+    ``published`` is the digest (hex, or empty) that ``others``, the other owners, published there.
+    An owner is ``<stack>/<resource>@<place>``. A machine's documents are of one stack; any other
+    document may be published by several stacks only with the same bytes, and an artifact even by
+    one stack's several resources.
+    """
+    stack = _stack(owner)
+    if path.startswith(SHARED):
+        foreign, advice = others, "lock the same artifact in both, or use a mirror path of its own"
+    else:
+        foreign = tuple(other for other in others if _stack(other) != stack)
+        advice = "destroy it there first, or give each stack a boot server of its own"
+    differs = published not in ("", sha256)
+    if foreign and (differs or path.startswith(MACHINES)):
+        raise StoreRefused(
+            f"{path} is also published by {', '.join(foreign)} (SHA-256 {published or 'unknown'});"
+            f" {owner} may not publish {sha256} there: {advice}"
+        )
+
+
+def _stack(owner: str) -> str:
+    return owner.partition("/")[0]
 
 
 def _within(path: str, tree: tuple[str, ...]) -> bool:

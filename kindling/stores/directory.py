@@ -14,13 +14,13 @@ from pathlib import Path
 
 from kindling.errors import DigestMismatch, StoreFull, StoreRefused
 from kindling.stores.base import (
-    SHARED,
     Stat,
     checked_owner,
     checked_sha256,
     is_known,
     is_public,
     published_path,
+    refuse_foreign,
 )
 from kindling.stores.sidecar import Record, Seen, Sidecars
 from kindling.stores.staging import Staged, as_store_error, sweep
@@ -46,6 +46,8 @@ class DirectoryStore:
             for directory in (self._incoming, self._private / "meta"):
                 directory.mkdir(exist_ok=True)
             sweep(self._incoming)
+        with self._locked(str(root)):
+            self._sidecars.sweep()
 
     def put(self, path: str, body: bytes | Path, *, sha256: str, owner: str) -> Stat:
         """See `Store.put`; constant memory for a ``Path``."""
@@ -226,13 +228,9 @@ class DirectoryStore:
 
 
 def _refuse_foreign(path: str, record: Record, sha256: str, owner: str) -> None:
-    others = record.others(owner)
-    if path.startswith(SHARED) and others and record.published not in ("", sha256):
-        raise StoreRefused(
-            f"{path} is also published by {', '.join(others)} with SHA-256 {record.published};"
-            f" {owner} wants {sha256}. Lock the same artifact in both stacks, or use a mirror"
-            " path of its own"
-        )
+    refuse_foreign(
+        path, published=record.published, others=record.others(owner), sha256=sha256, owner=owner
+    )
 
 
 def _chunks(body: bytes | Path) -> Iterator[bytes]:

@@ -91,6 +91,12 @@ class Sidecars:
             temporary.unlink(missing_ok=True)
             raise
 
+    def sweep(self) -> None:
+        """Remove what killed writers left. Under the store's lock, as every writer is."""
+        for entry in os.scandir(self._directory):
+            if entry.name.startswith("."):
+                Path(entry.path).unlink(missing_ok=True)
+
     def drop(self, path: str) -> None:
         """Forget a path."""
         self._file(path).unlink(missing_ok=True)

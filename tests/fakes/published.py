@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,13 @@ class Published:
         answer = client.get(f"/boot/{mac.replace(':', '-')}", params={"arch": arch, **query})
         assert answer.status_code == 200
         return str(answer.text)
+
+    def attempt(self) -> str:
+        """The machine gets its script and fetches its Ignition: an attempt to install begins."""
+        script = self.boot()
+        if url := re.search(r"ignition\.config\.url=https?://[^/]+(\S+)", script):
+            self.machine.get(url[1])
+        return script
 
     def report(
         self, state: str, generation: int = 1, *, mac: str = MAC, token: str = "", **more: Any

@@ -65,6 +65,11 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(_STOP)
 
+    def kill_leader(self) -> None:
+        """SIGKILL to the main process alone, as the kernel does when memory is short."""
+        self.process.kill()
+        self.process.wait(_STOP)
+
     def kill(self) -> None:
         """SIGKILL to the server and its workers, as a power failure stops it."""
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256 as new_sha256
 from pathlib import Path
 
-from kindling.errors import DigestMismatch, StoreError, StoreRefused, StoreUnreachable
-from kindling.stores.base import SHARED, Stat, checked_owner, checked_sha256, published_path
+from kindling.errors import DigestMismatch, StoreError, StoreUnreachable
+from kindling.stores.base import (
+    Stat,
+    checked_owner,
+    checked_sha256,
+    published_path,
+    refuse_foreign,
+)
 
 
 @dataclass
@@ -46,9 +52,8 @@ class MemoryStore:
         file = self.files.get(path)
         if file is None:
             return None
-        others = sorted(file.owners - {owner})
-        if path.startswith(SHARED) and others and file.published != sha256:
-            raise StoreRefused(f"{path} is also published by {', '.join(others)}")
+        others = tuple(sorted(file.owners - {owner}))
+        refuse_foreign(path, published=file.published, others=others, sha256=sha256, owner=owner)
         if new_sha256(file.body).hexdigest() != sha256:
             return None
         file.owners.add(owner)

@@ -278,3 +278,18 @@ def test_an_extension_altered_on_the_server_is_refused_by_the_machine(
     assert outcome.state is State.FAILED
     assert "kubernetes" in outcome.reason
     assert fleet.node()["state"] == "installed"
+
+
+def test_an_image_altered_on_the_server_is_refused_and_nothing_claims_to_be_installed(
+    fleet: Fleet, server: Server
+) -> None:
+    """The same size, one byte changed: the machine says which file it does not trust."""
+    image = next((fleet.served / "assets/flatcar").glob("x86-64/*/*_image.bin.bz2"))
+    body = bytearray(image.read_bytes())
+    body[-1] ^= 1
+    image.write_bytes(body)
+    (outcome,) = fleet.power_on(1)
+    assert outcome.state is State.FAILED
+    node = fleet.node()
+    assert (node["state"], node["installedGeneration"]) == ("failed", None)
+    assert image.name in fleet.details()["failure"]

@@ -71,7 +71,8 @@ def test_a_stack_is_previewed_published_changed_and_destroyed(
     assert project.plan() == {"NodeConfiguration cp1.demo.example": "update"}
     changed = project.preview()
     assert "eth0.network" in changed
-    assert "cp2.demo.example" not in changed
+    assert "::cp1.demo.example]" in changed
+    assert "::cp2.demo.example]" not in changed
 
     project.cluster["nodes"].append(
         {"hostname": "worker2.demo.example", "macAddress": "525400de0007", "role": "worker"}

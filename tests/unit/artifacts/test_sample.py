@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,12 @@ def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
 def test_the_image_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
     image, *_ = write_sample_mirror(tmp_path, ASSETS, image_bytes=123_456)
     assert image.stat().st_size == 123_456
+
+
+def test_a_sample_signature_tells_the_digest_of_its_image_and_that_it_signs_nothing(
+    tmp_path: Path,
+) -> None:
+    image, signature, *_ = write_sample_mirror(tmp_path, ASSETS, image_bytes=5_000)
+    text = signature.read_text()
+    assert hashlib.sha256(image.read_bytes()).hexdigest() in text
+    assert "signs nothing" in text

@@ -70,7 +70,7 @@ def test_arming_and_disarming_are_kept_with_who_and_when(server):
 
 def test_a_hold_and_its_release_are_in_the_audit_trail(server):
     for _ in range(3):
-        server.boot()
+        server.attempt()
         server.report("failed")
     assert server.operator("POST", f"/api/nodes/{HOST}/arm").json()["state"] == "armed"
     released, hold = server.node()["audit"]

@@ -97,7 +97,7 @@ def test_a_machine_of_the_wrong_architecture_is_not_installed_and_the_page_says_
 def test_a_held_machine_gets_a_script_that_stops_and_says_why(server):
     server.publish(node_document())
     for _ in range(3):
-        server.boot()
+        server.attempt()
         assert server.report("failed", message="no disk").status_code == 200
     script = server.boot()
     assert not installs(script) and "held" in script and "sleep" in script
@@ -162,14 +162,35 @@ def test_an_operator_s_name_cannot_put_a_command_into_a_script(server):
     assert not set("$&|{}") & set(line)
 
 
-def test_the_record_of_an_attempt_is_stored_before_the_script_is_out(server):
-    """A server that dies right after the script still counts the broken attempt."""
+def test_an_installation_that_was_begun_again_counts_as_a_failed_attempt(server):
     server.publish(node_document())
-    server.boot()
+    server.attempt()
     assert server.state() == "armed"
     server.report("installing")
-    server.boot()
+    server.attempt()
     assert server.node()["failures"] == 1
+
+
+def test_who_only_asks_for_a_script_does_not_fail_somebody_s_installation(server):
+    """Anybody on the segment can ask with any MAC address."""
+    server.publish(node_document())
+    server.attempt()
+    server.report("installing")
+    for _ in range(5):
+        server.boot(at="10.0.0.66")
+    assert (server.state(), server.node()["failures"]) == ("installing", 0)
+
+
+def test_who_asks_again_and_again_does_not_push_out_what_the_machine_did(server):
+    server.publish(node_document())
+    server.attempt()
+    server.report("installing")
+    for number in range(200):
+        server.clock.turn(0.1)
+        server.boot(at="10.0.0.66", arch=("arm64", "x86_64")[number % 2])
+    kinds = [event["kind"] for event in server.node()["timeline"]]
+    assert "installing" in kinds
+    assert len(kinds) < 30
 
 
 def test_another_node_s_records_are_left_alone(server):

@@ -122,3 +122,12 @@ def test_only_the_files_of_a_boot_are_steps():
 )
 def test_durations_read_as_people_say_them(seconds, text):
     assert age(seconds) == text
+
+
+def test_whoever_asks_with_a_finished_nodes_mac_and_another_architecture_is_no_diagnosis():
+    spoofed = replace(SEEN, arch="arm64", address="10.0.0.66")
+    booted = replace(INSTALLED, booted_at=T0 + 90, booted_digest=digest_of("g1"))
+    held = replace(ARMED, held="two addresses", held_at=T0)
+    assert said(booted, sighting=spoofed, now=T0 + 100) == ""
+    assert "firmware" not in said(held, sighting=spoofed)
+    assert "10.0.0.66" in said(ARMED, sighting=spoofed)

@@ -8,8 +8,8 @@ from kindling.bootserver import timeline
 from kindling.bootserver.addresses import client_address, for_script, normalise_mac, short_text
 from kindling.bootserver.database import Database
 from kindling.bootserver.limiter import Limiter
-from kindling.bootserver.observer import KEPT_EVENTS, FileAsked, Observer, Seen
-from kindling.bootserver.records import Event, Records, Sighting
+from kindling.bootserver.observer import FileAsked, Observer, Seen
+from kindling.bootserver.records import KEPT_EVENTS, Event, Records, Sighting
 from kindling.bootserver.unknown import MOST, Unknown, list_unknown
 from tests.fakes.published import HOST, boot_server, node_document
 

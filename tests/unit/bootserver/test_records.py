@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from dataclasses import replace
@@ -11,12 +12,13 @@ import sqlalchemy as sa
 
 from kindling.bootserver.database import Database, keep_secret
 from kindling.bootserver.mirror import Mirror
-from kindling.bootserver.records import Audit, Event, Records
+from kindling.bootserver.observer import Observer
+from kindling.bootserver.records import KEPT_AUDIT, KEPT_EVENTS, Audit, Event, Records
 from kindling.bootserver.schema import meta, metadata
 from kindling.bootserver.states import Record
 from kindling.bootserver.transitions import Refusal, published
-from kindling.errors import BootServerError
-from tests.fakes.published import HOST, node_document
+from kindling.errors import BootServerError, RecordsLost
+from tests.fakes.published import HOST, boot_server, node_document
 
 
 @pytest.fixture
@@ -154,3 +156,92 @@ def test_the_tables_can_be_made_in_postgresql():
     for table in metadata.sorted_tables:
         text = str(sa.schema.CreateTable(table).compile(dialect=dialect))
         assert "CREATE TABLE" in text
+
+
+def test_events_that_come_with_a_change_are_bounded_for_each_node(database):
+    records = Records(database)
+    for at in range(KEPT_EVENTS + 5):
+        records.change("test", HOST, count_up, event=Event("test", HOST, float(at), "booted"))
+    found = [event.at for event in records.timelines()["test", HOST]]
+    assert found == [float(at) for at in range(5, KEPT_EVENTS + 5)]
+
+
+def test_a_repeated_report_that_changes_nothing_is_no_event(database):
+    records = Records(database)
+    record = Record("test", HOST, failures=1)
+    for at in (1.0, 2.0):
+        event = Event("test", HOST, at, "installed")
+        records.change("test", HOST, lambda stored: stored or record, event=event)
+    assert [event.at for event in records.timelines()["test", HOST]] == [1.0]
+
+
+def test_the_audit_trail_of_one_node_is_bounded_and_pushes_out_no_other_nodes(database):
+    records = Records(database)
+    other = Audit("test", "other", 0.0, "ada", "arm")
+    records.change("test", "other", count_up, entry=other)
+    for at in range(KEPT_AUDIT + 5):
+        entry = Audit("test", HOST, float(at), "ada", "arm")
+        records.change("test", HOST, count_up, entry=entry)
+    found = records.trail(limit=10_000)
+    assert [e.at for e in found if e.host == HOST][-1] == 5.0
+    assert len(found) == KEPT_AUDIT + 1 and found[-1] == other
+
+
+@pytest.mark.parametrize("folder", ["", "elsewhere"])
+def test_the_database_and_its_companions_are_for_the_servers_user_only(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    before = os.umask(0)
+    try:
+        opened = Database(f"sqlite:///{tmp_path / folder / 'private.sqlite'}")
+        keep_secret(opened, "secret")
+        files = sorted((tmp_path / folder).glob("private.sqlite*"))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in files}
+        opened.close()
+    finally:
+        os.umask(before)
+    names = ("private.sqlite", "private.sqlite-shm", "private.sqlite-wal")
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_deleted_or_replaced_database_is_noticed_before_anything_is_acknowledged(
+    tmp_path, url, database, replaced
+):
+    records = Records(database)
+    file = tmp_path / "records.sqlite"
+
+    def lose(record: Record | None) -> Record:
+        file.rename(tmp_path / "away")
+        if replaced:
+            file.write_bytes(b"")
+        return count_up(record)
+
+    for decide in (lose, count_up):  # in the middle of a change, and before one
+        with pytest.raises(RecordsLost, match="deleted or replaced"):
+            records.change("test", HOST, decide)
+    with pytest.raises(RecordsLost):
+        database.check()
+    observer = Observer(database)
+    observer.note(Event("test", HOST, 1.0, "booted"))
+    observer.flush()  # only a log line: what is observed may be lost
+    second = Database(url)
+    assert Records(second).change("test", HOST, count_up) == replace(
+        Record("test", HOST), failures=1, revision=1
+    )
+    second.close()
+
+
+def test_a_connection_to_another_file_is_not_used(tmp_path, database):
+    (tmp_path / "records.sqlite").rename(tmp_path / "away")
+    with database.reading(), pytest.raises(RecordsLost), database.reading():
+        pass
+
+
+def test_machines_are_told_to_ask_again_while_the_database_is_lost(tmp_path, caplog):
+    with boot_server(tmp_path / "store") as server:
+        server.publish(node_document())
+        (server.directory / ".kindling" / "records.sqlite").unlink()
+        script = server.machine.get("/boot/52-54-00-00-00-01", params={"arch": "x86_64"})
+        for answer in (script, server.report("installing"), server.machine.get("/healthz")):
+            assert answer.status_code == 503
+            assert "deleted or replaced" in answer.text

@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime
 import http.client
 import ipaddress
+import os
 import re
 import socket
 import threading
+import time
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,10 +21,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kindling.bootserver.server import serve
+from kindling.bootserver.server import _end_with, serve
 from kindling.bootserver.settings import Settings
 from kindling.errors import BootServerError
-from tests.fakes.server import TOKEN, running_server
+from tests.fakes.published import HOST, Published, digest_of, node_document, token_of
+from tests.fakes.server import TOKEN, Server, running_server
 
 
 def test_it_says_its_address_once_and_no_secret(tmp_path):
@@ -116,3 +120,73 @@ def certificate(directory: Path) -> tuple[Path, Path]:
         )
     )
     return files
+
+
+def test_a_killed_main_process_leaves_no_worker_that_keeps_the_port(tmp_path):
+    with running_server(tmp_path / "tree") as first:
+        workers = first.pids[1:]
+        first.kill_leader()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        with running_server(tmp_path / "tree", port=first.port) as second:
+            assert requests.get(f"{second.url}/healthz", timeout=60).ok
+
+
+def test_a_worker_whose_main_process_is_gone_before_it_can_be_watched_ends():
+    with pytest.raises(SystemExit):
+        _end_with(os.getppid() + 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_installed_that_was_acknowledged_after_the_database_was_deleted_is_kept(
+    tmp_path, workers
+):
+    """Whoever asks too early is told to ask again; the server opens a new database by itself."""
+    with running_server(tmp_path / "tree", workers=workers) as first:
+        Published(first.directory).publish(node_document())
+        assert report(first, "installing") == 200
+        for file in (first.directory / ".kindling").glob("records.sqlite*"):
+            file.unlink()
+        until(lambda: report(first, "installed") == 200)
+        assert first.log.count("deleted or replaced") >= 1
+        assert first.stop() == 0
+    with running_server(tmp_path / "tree") as second:
+        assert installed_generation(second) == 1
+
+
+def test_a_database_whose_companions_were_left_behind_is_begun_anew(tmp_path):
+    with running_server(tmp_path / "tree") as first:
+        Published(first.directory).publish(node_document())
+        (first.directory / ".kindling" / "records.sqlite").unlink()
+        until(lambda: report(first, "installed") == 200)
+        first.kill()
+    with running_server(tmp_path / "tree") as second:
+        assert installed_generation(second) == 1
+
+
+def report(server: Server, state: str) -> int:
+    """The status of the answer to a report of the default node; 0 for none."""
+    address = f"{server.url}/status/52-54-00-00-00-01"
+    body = {"state": state, "generation": 1, "digest": digest_of("g1")}
+    headers = {"Authorization": f"Bearer {token_of(HOST, 1)}"}
+    try:
+        found = requests.post(address, json=body, headers=headers, timeout=60).status_code
+    except requests.ConnectionError:  # between two workers
+        return 0
+    assert found in (200, 429, 503)
+    return found
+
+
+def installed_generation(server: Server) -> int | None:
+    """What the default node's record says."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = requests.get(f"{server.url}/api/nodes/{HOST}", headers=headers, timeout=60)
+    found: int | None = answer.json()["installedGeneration"]
+    return found
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that happens soon; only a broken server makes this fail."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

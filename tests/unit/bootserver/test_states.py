@@ -25,7 +25,6 @@ from kindling.bootserver.transitions import (
     ignition_asked,
     published,
     report,
-    script_served,
 )
 from kindling.models.documents import NodeDocument, Publication
 from tests.fakes.published import MAC, digest_of, node_document
@@ -54,10 +53,10 @@ OLDER = replace(
     installed_digest=digest_of("g1"),
     installed_at=T0 - 500,
 )
-SERVED = replace(ARMED, phase="served")
-INSTALLING = replace(ARMED, phase="installing", installing_at=NOW - 10)
+FETCHED = replace(ARMED, phase="fetched", fetched_by=ME, fetched_at=NOW - 12)
+INSTALLING = replace(FETCHED, phase="installing", installing_at=NOW - 10)
 FAILED = replace(ARMED, failures=1, failed_at=NOW - 5, failure="no disk")
-FAILED_TWICE = replace(ARMED, failures=2, failed_at=NOW - 5, phase="served")
+FAILED_TWICE = replace(FETCHED, failures=2, failed_at=NOW - 5)
 INSTALLED = replace(
     ARMED,
     installed_generation=2,
@@ -74,10 +73,10 @@ SITUATIONS: dict[str, tuple[Record, NodeDocument]] = {
     "expired": (published(None, DOCUMENT, NOW - DAY), DOCUMENT),
     "armed": (ARMED, DOCUMENT),
     "armed, older installed": (OLDER, DOCUMENT),
-    "served": (SERVED, DOCUMENT),
+    "fetched": (FETCHED, DOCUMENT),
     "installing": (INSTALLING, DOCUMENT),
     "failed": (FAILED, DOCUMENT),
-    "failed twice, served": (FAILED_TWICE, DOCUMENT),
+    "failed twice, fetched": (FAILED_TWICE, DOCUMENT),
     "installed": (INSTALLED, DOCUMENT),
     "booted": (BOOTED, DOCUMENT),
     "outdated": (BOOTED, CHANGED),
@@ -85,7 +84,7 @@ SITUATIONS: dict[str, tuple[Record, NodeDocument]] = {
 }
 
 EVENTS = (
-    "script",
+    "new attempt",
     "ignition",
     "second address",
     "installing 2",
@@ -104,19 +103,19 @@ EVENTS = (
 # A line per situation, a column per event of EVENTS, in their order. What follows is a state, or
 # the HTTP status of a refusal that changes nothing; `!` is a refusal that holds the node.
 TABLE = """
-    pending                 9  3  !  9  F  I  B  9  9  P  P  A  P  P
-    disarmed                9  3  !  9  F  I  B  9  9  P  P  A  P  P
-    expired                 9  P  !  9  F  I  B  9  9  P  P  A  P  P
+    pending                 3  3  !  9  F  I  B  9  9  P  P  A  P  P
+    disarmed                3  3  !  9  F  I  B  9  9  P  P  A  P  P
+    expired                 P  P  !  9  F  I  B  9  9  P  P  A  P  P
     armed                   A  A  !  W  F  I  B  9  9  A  A  A  P  P
     armed, older installed  A  A  !  W  F  I  B  9  9  A  A  A  P  P
-    served                  A  A  !  W  F  I  B  9  9  A  A  A  P  P
+    fetched                 A  A  !  W  F  I  B  9  9  A  A  A  P  P
     installing              F  3  !  W  F  I  B  9  9  W  W  W  W  W
     failed                  F  F  !  W  F  I  B  9  9  F  F  A  F  F
-    failed twice, served    F  F  !  W  H  I  B  9  9  F  F  A  F  F
-    installed               9  3  !  9  9  I  B  9  9  9  9  9  9  I
-    booted                  9  3  !  9  9  B  B  9  9  9  9  9  9  B
-    outdated                9  3  !  9  9  O  O  9  9  9  9  9  9  O
-    held                    9  3  3  9  H  H  H  9  9  H  H  A  H  H
+    failed twice, fetched   F  F  !  W  H  I  B  9  9  F  F  A  F  F
+    installed               3  3  !  9  9  I  B  9  9  9  9  9  9  I
+    booted                  3  3  !  9  9  B  B  9  9  9  9  9  9  B
+    outdated                3  3  !  9  9  O  O  9  9  9  9  9  9  O
+    held                    3  3  3  9  H  H  H  9  9  H  H  A  H  H
 """
 OUTCOMES = {
     "P": "pending",
@@ -143,12 +142,10 @@ def expected_of(situation: str, event: str) -> str:
 def happen(event: str, record: Record, document: NodeDocument) -> Record | Refusal:
     word, _, generation = event.partition(" ")
     match word:
-        case "script":
-            return script_served(record, document, NOW)
-        case "ignition" | "second":
-            # Issued before the machine said `installing`, as the ticket of that attempt.
-            ticket = Ticket(MAC, 2, ME, NOW - 15)
-            address = ME if word == "ignition" else OTHER
+        case "new" | "ignition" | "second":
+            # Issued before the machine said `installing`, as the ticket of that attempt; or after.
+            ticket = Ticket(MAC, 2, ME, NOW - (1 if word == "new" else 15))
+            address = OTHER if word == "second" else ME
             return ignition_asked(record, document, ticket, address=address, now=NOW)
         case "arm":
             return arm(record, document, "ada", NOW)
@@ -187,10 +184,8 @@ def test_the_table_covers_every_state_of_a_node():
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_an_install_script_is_served_only_while_the_node_is_armed(situation):
     record, document = SITUATIONS[situation]
-    served = not isinstance(script_served(record, document, NOW), Refusal)
-    assert served == may_install(record, document, NOW)
     unarmed = {"pending", "disarmed", "expired", "installed", "booted", "outdated", "held"}
-    assert served == (situation not in unarmed)
+    assert may_install(record, document, NOW) == (situation not in unarmed)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -205,7 +200,7 @@ def test_no_report_of_a_machine_arms_a_node_or_lowers_what_is_settled(situation,
 
 
 @pytest.mark.parametrize("event", ["installing 2", "failed 2", "installed 2", "booted 2"])
-@pytest.mark.parametrize("situation", ["served", "installing", "installed", "booted"])
+@pytest.mark.parametrize("situation", ["fetched", "installing", "installed", "booted"])
 def test_a_report_whose_answer_was_lost_may_be_repeated(situation, event):
     record, document = SITUATIONS[situation]
     once = happen(event, record, document)
@@ -263,11 +258,11 @@ def test_three_broken_off_installations_hold_the_node():
     """A machine that crashes while it is written must not be written for ever."""
     record: Record | Refusal = ARMED
     for _ in range(2):
-        for event in ("script", "installing 2"):
+        for event in ("new attempt", "installing 2"):
             assert isinstance(record, Record)
-            record = happen(event, record, DOCUMENT)
+            record = happen(event, replace(record, installing_at=None), DOCUMENT)
     assert isinstance(record, Record) and record.failures == 1
-    third = happen("script", replace(record, failures=2), DOCUMENT)
+    third = happen("new attempt", replace(record, failures=2, installing_at=NOW - 9), DOCUMENT)
     assert isinstance(third, Refusal) and third.record
     assert state_of(third.record, DOCUMENT, NOW) is State.HELD
 
@@ -275,9 +270,9 @@ def test_three_broken_off_installations_hold_the_node():
 def test_three_failed_installations_hold_the_node_until_an_operator_arms_it():
     record = ARMED
     for attempt in range(3):
-        served = script_served(record, DOCUMENT, NOW)
-        assert isinstance(served, Record)
-        failed = happen("failed 2", served, DOCUMENT)
+        fetched = happen("new attempt", record, DOCUMENT)
+        assert isinstance(fetched, Record)
+        failed = happen("failed 2", fetched, DOCUMENT)
         assert isinstance(failed, Record) and failed.failures == attempt + 1
         record = failed
     assert state_of(record, DOCUMENT, NOW) is State.HELD
@@ -295,9 +290,26 @@ def test_a_holding_reason_names_what_to_rotate_and_more_for_a_control_plane():
 
 
 def test_a_new_attempt_s_ticket_is_good_after_the_last_attempt_s_installing():
-    ticket = Ticket(MAC, 2, ME, NOW - 1)
-    found = ignition_asked(INSTALLING, DOCUMENT, ticket, address=ME, now=NOW)
-    assert found == replace(INSTALLING, fetched_by=ME, fetched_at=NOW)
+    """And the last one counts as failed: the machine did not end it."""
+    found = happen("new attempt", INSTALLING, DOCUMENT)
+    assert isinstance(found, Record)
+    assert (found.phase, found.fetched_by, found.fetched_at) == ("fetched", ME, NOW)
+    assert found.failures == 1
+
+
+def test_a_second_machine_is_held_however_late_it_asks():
+    ticket = Ticket(MAC, 2, OTHER, NOW - 1)
+    early = replace(FETCHED, fetched_at=NOW - DAY / 2)
+    found = ignition_asked(early, DOCUMENT, ticket, address=OTHER, now=NOW)
+    assert isinstance(found, Refusal) and found.record and found.record.held
+
+
+def test_a_machine_that_was_let_in_may_say_so_just_after_the_arming_ended():
+    ended = T0 + DAY + 20
+    let_in = replace(ARMED, phase="fetched", fetched_by=ME, fetched_at=T0 + DAY - 5)
+    told = Report("installing", 2, vouched=2)
+    assert isinstance(report(let_in, DOCUMENT, told, ended), Record)
+    assert isinstance(report(ARMED, DOCUMENT, told, ended), Refusal)
 
 
 def test_a_disk_of_an_older_generation_is_recorded_and_the_newer_one_stays_armed():

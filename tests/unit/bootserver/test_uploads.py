@@ -21,6 +21,7 @@ from tests.fakes.server import TOKEN, Server, running_server
 
 BODY = b"the bytes of an artifact"
 NODE = "nodes/52-54-00-00-00-01.json"
+IGNITION = "nodes/52-54-00-00-00-01.ign"
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,7 @@ def test_bodies_over_the_limit_are_413_and_documents_have_a_lower_one(server):
     status, _, body = ask(server, "PUT", "/store/assets/huge", b"", Content_Length="400000001")
     assert (status, "400000000" in error(body)) == (413, True)
     document_body = b"x" * 100_001
-    for path in (NODE, "nodes/52-54-00-00-00-01.ign", "site.json"):
+    for path in (NODE, IGNITION, "site.json"):
         status, _, body = ask(server, "PUT", f"/store/{path}", document_body)
         assert (status, "100000" in error(body)) == (413, True)
     assert ask(server, "PUT", "/store/assets/fits", document_body)[0] == 200
@@ -215,6 +216,12 @@ def test_bodies_over_the_limit_are_413_and_documents_have_a_lower_one(server):
         (NODE, document(macs=["52:54:00:00:00:02"]), "macs: "),
         (NODE, document(macs=[]), "macs: "),
         ("site.json", {"stack": "prod"}, "cluster: "),
+        (IGNITION, b"{", "Invalid JSON"),
+        (IGNITION, [], "ignition.version"),
+        (IGNITION, {"ignition": {}}, "ignition.version"),
+        (IGNITION, {"ignition": {"version": 3}}, "ignition.version"),
+        ("nodes/cp1.ign", {"ignition": {"version": "3.4.0"}}, "MAC address"),
+        ("nodes/AA-00-00-00-00-01.ign", {"ignition": {"version": "3.4.0"}}, "lower case"),
     ],
 )
 def test_documents_that_the_server_could_not_use_are_422_with_the_field(
@@ -231,6 +238,12 @@ def test_good_documents_are_taken(server):
     site = SiteDocument(stack="prod", cluster="prod", base_url="http://boot").to_json()
     assert ask(server, "PUT", f"/store/{NODE}", json.dumps(document()).encode())[0] == 200
     assert ask(server, "PUT", "/store/site.json", site)[0] == 200
+    ignition = b'{"ignition": {"version": "3.4.0"}}'
+    assert ask(server, "PUT", f"/store/{IGNITION}", ignition)[0] == 200
+    status, _, body = ask(
+        server, "PUT", f"/store/{IGNITION}", ignition, Kindling_Owner="staging/cp1@1"
+    )
+    assert (status, "also published by prod" in error(body)) == (409, True)
 
 
 def test_adopting_needs_the_bytes_that_are_there(server):

@@ -103,6 +103,31 @@ def test_image_and_signature_are_asked_for_by_head_before_get(tmp_path: Path) ->
     assert methods == signature == ["HEAD", "GET"]
 
 
+def test_an_image_that_its_sample_signature_does_not_fit_is_refused_and_named(
+    tmp_path: Path,
+) -> None:
+    with BootSegment(PlayedNode(MAC)) as segment:
+        path = next(path for path in segment.files if path.endswith(".bin.bz2"))
+        good = hashlib.sha256(IMAGE).hexdigest()
+        comment = f"-----BEGIN\nComment: KINDLING SAMPLE of SHA-256 {good}\n\n"
+        segment.files[f"{path}.sig"] = comment.encode()
+        segment.files[path] = IMAGE[:-1] + b"!"
+        refused = Rack(segment, tmp_path / "altered").power_on()
+        assert (refused.state, segment.states()) == (State.FAILED, ["installing", "failed"])
+        assert path in segment.reports[-1]["message"]
+        segment.files[path] = IMAGE
+        rack = Rack(segment, tmp_path / "good")
+        assert rack.power_on().state is State.BOOTED
+    assert rack.said("digest in the sample signature checked")
+
+
+def test_a_signature_that_is_no_sample_is_said_to_be_unchecked(tmp_path: Path) -> None:
+    with BootSegment(PlayedNode(MAC)) as segment:
+        rack = Rack(segment, tmp_path)
+        rack.power_on()
+    assert rack.said("signature not checked")
+
+
 def test_commands_of_the_stack_are_shown_and_not_run(tmp_path: Path) -> None:
     with BootSegment(PlayedNode(MAC)) as segment:
         rack = Rack(segment, tmp_path)

@@ -101,13 +101,39 @@ def test_an_artifact_that_another_owner_publishes_is_not_replaced(place):
     assert place.store.stat(PATH).owners == ("prod",)
 
 
-def test_a_document_that_another_owner_published_is_replaced_and_both_own_it(place):
-    put(place, path="boot.ipxe", body=b"#!ipxe\necho one\n")
-    assert put(place, path="boot.ipxe", body=b"#!ipxe\n", owner="staging").owners == (
-        "prod",
-        "staging",
+@pytest.mark.parametrize("path", ["boot.ipxe", "dnsmasq/dhcp.conf", "cloud-init/x"])
+def test_a_document_that_another_stack_published_is_not_replaced_but_may_be_shared(place, path):
+    put(place, path=path, body=b"one", owner="prod/boot@1")
+    with pytest.raises(StoreRefused, match="also published by prod/boot@1"):
+        put(place, path=path, body=b"two", owner="staging/boot@1")
+    assert put(place, path=path, body=b"one", owner="staging/boot@1").owners == (
+        "prod/boot@1",
+        "staging/boot@1",
     )
-    assert place.store.read("boot.ipxe") == b"#!ipxe\n"
+    assert place.store.read(path) == b"one"
+
+
+def test_a_document_is_replaced_by_another_resource_or_place_of_its_stack(place):
+    put(place, path="boot.ipxe", body=b"one", owner="prod/boot@1")
+    owners = put(place, path="boot.ipxe", body=b"two", owner="prod/site@2").owners
+    assert owners == ("prod/boot@1", "prod/site@2")
+    assert place.store.read("boot.ipxe") == b"two"
+
+
+def test_a_machine_of_another_stack_is_not_taken_over_even_with_the_same_bytes(place):
+    """HTTP sends documents to be checked: these are good ones."""
+    path, body = "nodes/52-54-00-00-00-01.ign", b'{"ignition": {"version": "3.4.0"}}'
+    put(place, path=path, body=body, owner="prod/n1@1")
+    for theirs in (body, body + b" "):
+        with pytest.raises(StoreRefused, match="also published by prod/n1@1"):
+            put(place, path=path, body=theirs, owner="staging/n1@1")
+    assert put(place, path=path, body=body + b" ", owner="prod/n1@2").owners == (
+        "prod/n1@1",
+        "prod/n1@2",
+    )
+    for owner in ("prod/n1@1", "prod/n1@2"):
+        place.store.delete(path, owner=owner)
+    assert put(place, path=path, body=body, owner="staging/n1@1").owners == ("staging/n1@1",)
 
 
 def test_a_file_altered_behind_the_back_shows_its_real_digest(place):

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from hashlib import sha256
 from pathlib import Path
@@ -198,3 +199,28 @@ def test_a_file_of_300_mb_is_put_in_constant_memory(store, tmp_path):
     tracemalloc.stop()
     assert peak < 16_000_000
     assert (store.root / PATH).stat().st_size == 300_000_000
+
+
+def test_memory_that_a_killed_writer_did_not_finish_is_removed_when_the_store_is_opened(store):
+    put(store, b"body")
+    meta = store.root / ".kindling" / "meta"
+    (meta / ".assets%2Fimage.bin.json.4711.0badcafe").write_bytes(b"{torn")
+    again = DirectoryStore(store.root)
+    assert [file.name for file in meta.iterdir()] == ["assets%2Fimage.bin.json"]
+    assert again.stat(PATH).owners == ("prod",)
+
+
+def test_opening_the_store_waits_for_a_writer_that_lives(store, monkeypatch):
+    """Its unfinished memory is not taken for a killed one's."""
+    opened: list[DirectoryStore] = []
+    opening = threading.Thread(target=lambda: opened.append(DirectoryStore(store.root)))
+
+    def write(self, path, record, *, durable=True, save=Sidecars.save):
+        opening.start()
+        assert not opened
+        save(self, path, record, durable=durable)
+
+    monkeypatch.setattr(Sidecars, "save", write)
+    put(store, b"body")
+    opening.join()
+    assert opened[0].stat(PATH).owners == ("prod",)

@@ -15,6 +15,7 @@ from tests.fakes.stores import FailingStore, MemoryStore
 
 SHARED = "assets/image"
 OWN = "boot.ipxe"
+MACHINE = "nodes/52-54-00-00-00-01.json"
 
 
 def outcome(store: Store, method: str, *given: Any) -> Any:
@@ -46,6 +47,11 @@ STEPS: list[tuple[Any, ...]] = [
     ("put", SHARED, b"torn", "0" * 64, "prod"),
     put(OWN, b"script"),
     put(OWN, b"another script", "staging"),
+    put(OWN, b"another script", "prod/boot"),
+    put(OWN, b"another script", "staging/boot"),
+    put(MACHINE, b"{}", "prod/n1"),
+    put(MACHINE, b"{}", "staging/n1"),
+    put(MACHINE, b"{ }", "prod/n2"),
     ("list",),
     ("list", "assets/"),
     ("delete", SHARED, "other"),
