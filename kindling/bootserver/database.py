@@ -55,7 +55,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A connection for reading only."""
-        with self._engine.connect() as connection:
+        with self._explained(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -65,7 +65,7 @@ class Database:
         Raises `RecordsLost` when what was committed is in no file that a restart would find.
         """
         self.verify()
-        with self._writers.begin() as connection:
+        with self._explained(), self._writers.begin() as connection:
             yield connection
         self.verify()
 
@@ -73,6 +73,15 @@ class Database:
         """Raises `RecordsLost` when the database's file is not the one that was opened."""
         if self._file:
             self._file.verify()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Of a file that is gone SQLite may only say `disk I/O error`."""
+        try:
+            yield
+        except DatabaseError:
+            self.verify()
+            raise
 
     def check(self) -> None:
         """Raises `BootServerError` when a transaction cannot be written."""

@@ -181,8 +181,8 @@ def _wrong_architecture(document: NodeDocument, sighting: Sighting) -> str:
     names = {"x86_64": "x86-64", "arm64": "arm64", "i386": "32-bit x86"}
     seen = names.get(sighting.arch, f"of the unknown architecture {sighting.arch}")
     return (
-        f"Not installed: the firmware of the machine at {sighting.address} is {seen}, but the"
-        f" stack says {document.arch}. Correct `arch` or the MAC address in the stack file."
+        f"Not installed: the machine at {sighting.address} said that its firmware is {seen}, but"
+        f" the stack says {document.arch}. Correct `arch` or the MAC address in the stack file."
     )
 
 

@@ -63,7 +63,11 @@ class Mirror:
     def _pulse(self) -> int:
         if self._watch is None:
             return int(self._clock() / _INTERVAL)
-        row: tuple[Any, ...] = self._watch.execute("PRAGMA data_version").fetchone()
+        try:
+            row: tuple[Any, ...] = self._watch.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            self._records.database.verify()  # of a file that is gone it only says `disk I/O error`
+            raise
         return int(row[0])
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,15 +75,22 @@ def _load(settings: Settings, main: int) -> ASGIApp:
 
 def _end_with(main: int) -> None:
     """Let a killed main process take this worker with it: an orphan would keep the port."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if sys.platform == "linux":  # at once; elsewhere within a second
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != main:  # it ended before it was asked for
         raise SystemExit(1)
+    threading.Thread(target=_wait_for_the_end_of, args=(main,), daemon=True).start()
+
+
+def _wait_for_the_end_of(main: int) -> None:
+    """Nobody else would end an orphan whose last client neither reads nor goes away."""
+    while os.getppid() == main:
+        time.sleep(1.0)
+    _end_worker()
 
 
 def _end_worker() -> None:
-    """Stop as after SIGTERM, which granian takes for a failure and mends by a new worker."""
+    """Stop as after SIGTERM, but in any case; a living main process then makes a new worker."""
     killer = threading.Timer(_STOP_AFTER, os.kill, (os.getpid(), signal.SIGKILL))
     killer.daemon = True
     killer.start()

@@ -99,5 +99,7 @@ class Stack:
             "PULUMI_CONFIG_PASSPHRASE": "bench",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_STACK": "bench",
+            # As on a user's machine: else Python compiles every module at each start.
+            "PYTHONDONTWRITEBYTECODE": "",
             **self.environment,
         }
