@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pulumi
 
 from components.settings import Settings
-from kindling.rendering.boot_files import SITE, boot_file_paths
+from kindling.models.documents import path_of_site
+from kindling.rendering.boot_files import boot_file_paths
 from providers.boot_file import BootFile
 
 
@@ -26,8 +27,9 @@ class IpxeHost(pulumi.ComponentResource):
     ) -> None:
         super().__init__("kindling:IpxeHost", "boot-server", None, opts)
         self._settings = settings
-        files = [self._file(path) for path in boot_file_paths(settings.plan.boot) if path != SITE]
-        self.site = self._file(SITE, [*artifacts, *files])
+        last = path_of_site(settings.stack)
+        files = [self._file(path) for path in boot_file_paths(settings.plan.boot) if path != last]
+        self.site = self._file(last, [*artifacts, *files])
         self.register_outputs({"url": settings.plan.boot.base_url})
 
     def _file(self, path: str, after: Sequence[pulumi.Resource] = ()) -> BootFile:

@@ -113,7 +113,6 @@ def _plan_boot(cluster: Cluster, stack: str) -> BootFilesPlan:
         cluster=cluster.name,
         base_url=cluster.boot_server.url,
         public_page=cluster.boot_server.public_page,
-        architectures=cluster.architectures,
         dhcp=cluster.boot_server.dhcp,
     )
 

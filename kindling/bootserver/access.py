@@ -89,8 +89,7 @@ class Access:
         return render_page("login.html", status, problem=problem)
 
     def _may_look(self, request: Request) -> bool:
-        site = self._context.documents.site()
-        if site is not None and site.public_page:
+        if self._context.documents.public:
             return True
         if (
             operator_refusal(request.headers.get("authorization"), self._context.settings.token)

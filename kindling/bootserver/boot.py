@@ -91,8 +91,8 @@ class BootScripts:
             self._recent.keep(scope, answer, changes)
 
     async def _entry(self, send: Send, document: NodeDocument | None) -> None:
-        site = self._context.documents.site()
-        base_url = document.boot.base_url if document else site.base_url if site else ""
+        sites = self._context.documents.sites()
+        base_url = document.boot.base_url if document else sites[0].base_url if sites else ""
         if base_url:
             await _send(send, 200, entry_script(base_url))
         else:

@@ -1,7 +1,7 @@
 """The published documents as the boot server sees them: all of them in memory, never stale.
 
 What is in memory: every ``nodes/*.json`` as a parsed `NodeDocument`, the index from every MAC
-(aliases included) to its document, ``site.json``, and the bodies of recently used
+(aliases included) to its document, ``sites/*.json``, and the bodies of recently used
 ``nodes/*.ign``. A look-up costs one ``stat`` (a few microseconds) and no read, so a handler may
 ask at every request. The disk is the truth: a stack with a directory store, or another worker of
 the same server, may write beside this process, so nothing needs to be announced. Stores replace
@@ -62,7 +62,8 @@ class Documents:
         self._files = SmallFiles(root, largest=8 * 1024 * 1024)
         self._state = _State({}, {}, {}, ())
         self._directory_time = -1
-        self._site: tuple[SmallFile, SiteDocument | None] | None = None
+        self._sites = str(root / "sites")
+        self._parsed_sites: tuple[tuple[SmallFile, ...], tuple[SiteDocument, ...]] | None = None
         self._revision = 0
 
     @property
@@ -109,15 +110,24 @@ class Documents:
         entries = self._state.entries
         return {f"nodes/{name}": e.problem for name, e in entries.items() if e.problem}
 
-    def site(self) -> SiteDocument | None:
-        """``site.json``, or None when it is not published or not valid."""
-        found = self._files.get("site.json")
-        if found is None:
-            return None
-        held = self._site
-        if held is None or held[0] is not found:
-            held = self._site = (found, _parse_site(found.body))
+    def sites(self) -> tuple[SiteDocument, ...]:
+        """The site document of every stack that publishes here, sorted by stack."""
+        try:
+            names = sorted(n for n in os.listdir(self._sites) if _is_document(n))  # noqa: PTH208
+        except FileNotFoundError:
+            return ()
+        found = tuple(file for name in names if (file := self._files.get(f"sites/{name}")))
+        held = self._parsed_sites
+        if held is None or held[0] != found:
+            parsed = (_parse_site(file.body) for file in found)
+            held = self._parsed_sites = (found, tuple(site for site in parsed if site))
         return held[1]
+
+    @property
+    def public(self) -> bool:
+        """Whether the page needs no token: only if no stack that publishes here wants one."""
+        sites = self.sites()
+        return bool(sites) and all(site.public_page for site in sites)
 
     def changed(self) -> None:
         """Read the directory again at the next look-up, whatever its time says."""
@@ -247,5 +257,5 @@ def _parse_site(body: bytes) -> SiteDocument | None:
     try:
         return check_site(body)
     except ValueError as error:
-        log.error("site.json is not a site document: %s", error)
+        log.error("a document below sites/ is no site document: %s", error)
         return None

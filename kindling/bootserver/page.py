@@ -38,14 +38,13 @@ class Page:
 
     def _rendered(self, template: str) -> Response:
         picture, artifacts = self._look()
-        site = self._context.documents.site()
         return render_page(
             template,
             picture=picture,
             artifacts=artifacts,
             now=self._context.clock(),
-            site=site,
-            public=bool(site and site.public_page),
+            sites=self._context.documents.sites(),
+            public=self._context.documents.public,
             titles=TITLES,
         )
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For is believed
     workers: int = Field(default=1, ge=1, le=64)
     max_upload: int = Field(default=16 * _GIB, ge=1)  # bytes
-    max_document: int = Field(default=8 * _MIB, ge=1)  # bytes; nodes/* and site.json
+    max_document: int = Field(default=8 * _MIB, ge=1)  # bytes; nodes/* and sites/*
     keep_free: int = Field(default=64 * _MIB, ge=0)  # bytes that uploads leave for the records
 
     @field_validator("trusted_proxies")

@@ -116,7 +116,7 @@ class Uploads:
         text = request.headers.get("content-length", "")
         if not text.isdecimal():
             raise Refused(refusal(411, "send Content-Length; the server checks for room first"))
-        private = path.startswith("nodes/") or path == "site.json"
+        private = path.startswith(("nodes/", "sites/"))
         most = self._settings.max_document if private else self._settings.max_upload
         if int(text) > most:
             said = f"{path}: {text} bytes are more than the {most} that this server takes"
@@ -170,7 +170,7 @@ async def _drain(request: Request) -> None:
 def _check_document(path: str, staged: Staged) -> None:
     """Refuse a document that the boot server could not use, before it is published."""
     try:
-        if path == "site.json":
+        if path.startswith("sites/"):
             check_site(staged.path.read_bytes())
         elif path.startswith("nodes/") and path.endswith(".json"):
             check_node(path, staged.path.read_bytes())

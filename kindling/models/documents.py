@@ -63,7 +63,7 @@ class NodeDocument(Document):
 
 
 class SiteDocument(Document):
-    """``site.json``: what the boot server must know of the stack as a whole."""
+    """``sites/<stack>.json``: what the boot server must know of a stack as a whole."""
 
     schema_version: int = 1
     stack: str
@@ -79,6 +79,11 @@ class InstallMarker(Document):
     stack: str
     generation: int
     digest: str
+
+
+def path_of_site(stack: str) -> str:
+    """Store path of a stack's site document; several stacks may share one boot server."""
+    return f"sites/{stack}.json"
 
 
 def path_of_node(mac: str) -> str:

@@ -10,10 +10,9 @@ from pydantic.alias_generators import to_camel
 
 from kindling.models.architecture import Architecture
 from kindling.models.cluster import Dhcp
-from kindling.models.documents import SiteDocument
+from kindling.models.documents import SiteDocument, path_of_site
 from kindling.rendering.text import render_text
 
-SITE = "site.json"
 IPXE = "boot.ipxe"
 
 # The iPXE programs of UEFI machines: file name in the TFTP root and below assets/ipxe/.
@@ -39,7 +38,6 @@ class BootFilesPlan(BaseModel):
     cluster: str
     base_url: str  # as machines reach the boot server, without a trailing slash
     public_page: bool = False
-    architectures: tuple[Architecture, ...] = ()
     dhcp: Dhcp | None = None
 
     def to_json(self) -> str:
@@ -49,7 +47,7 @@ class BootFilesPlan(BaseModel):
 
 def boot_file_paths(plan: BootFilesPlan) -> tuple[str, ...]:
     """Store paths of the files that `render_boot_files` makes of a plan, sorted."""
-    paths = [IPXE, SITE, "dnsmasq/boot.conf"]
+    paths = [IPXE, path_of_site(plan.stack), "dnsmasq/boot.conf"]
     if plan.dhcp:
         paths.append("dnsmasq/proxy-dhcp.conf")
         if plan.dhcp.range:
@@ -67,7 +65,7 @@ def render_boot_files(plan: BootFilesPlan) -> dict[str, bytes]:
 
 
 def _render(path: str, plan: BootFilesPlan) -> bytes:
-    if path == SITE:
+    if path == path_of_site(plan.stack):
         return _site(plan).to_json()
     owner = f"stack {plan.stack}"
     if path == IPXE:
@@ -85,13 +83,11 @@ def _site(plan: BootFilesPlan) -> SiteDocument:
 
 
 def _dnsmasq_values(plan: BootFilesPlan) -> dict[str, object]:
-    used = plan.architectures or tuple(Architecture)
     values: dict[str, object] = {
-        "stack": plan.stack,
         "base_url": plan.base_url,
         "dhcp": plan.dhcp,
-        "programs": {str(each): PROGRAMS[each] for each in used},
-        "service_types": {str(each): _SERVICE_TYPES[each] for each in used},
+        "programs": {str(each): PROGRAMS[each] for each in Architecture},
+        "service_types": {str(each): _SERVICE_TYPES[each] for each in Architecture},
     }
     if plan.dhcp:
         subnet = ipaddress.ip_network(plan.dhcp.subnet)

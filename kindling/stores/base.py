@@ -12,7 +12,7 @@ from kindling.errors import StoreRefused
 # The published tree (design: URLs). What ends with a slash is a folder.
 TREE = (
     "boot.ipxe",
-    "site.json",
+    "sites/",
     "nodes/",
     "assets/",
     "dnsmasq/",

@@ -106,9 +106,10 @@ class Published:
         return document
 
     def publish_site(self, **values: Any) -> None:
-        """Write ``site.json``."""
+        """Write the stack's site document."""
         site = SiteDocument(stack="test", cluster="test", base_url=BASE_URL, **values)
-        self._write("site.json", site.to_json())
+        (self.directory / "sites").mkdir(exist_ok=True)
+        self._write("sites/test.json", site.to_json())
 
     def remove(self, document: NodeDocument) -> None:
         """Delete a node's documents, as a destroyed stack does."""

@@ -137,6 +137,28 @@ def test_a_boot_server_that_gets_another_name_keeps_its_files(
     assert published(server) == set()
 
 
+def test_two_stacks_share_a_boot_server_and_its_artifacts(
+    project: Project, server: Server, tmp_path: Path
+) -> None:
+    """Destroying one leaves everything that the other one needs."""
+    first, second = project.cluster["nodes"][:2]
+    project.cluster["nodes"] = [first]
+    project.up()
+    mine = published(server)
+    other = Project(
+        tmp_path / "other",
+        project.cluster | {"nodes": [second]},
+        stack="other",
+        environment=project.environment,
+        configuration=project.configuration,
+    )
+    other.up()
+    assert published(server) > mine
+    other.destroy()
+    assert published(server) == mine
+    assert project.plan() == {}
+
+
 def test_what_was_altered_or_deleted_on_the_server_is_found_and_mended(
     project: Project, server: Server
 ) -> None:

@@ -16,9 +16,10 @@ import yaml
 from tools.bench.problems import NotMeasured, search_path
 from tools.catalog import ROOT
 
-_PROGRAM = ("components", "providers", "kindling", "templates", "catalog", ".venv")
-_COPIED = ("Pulumi.yaml", "__main__.py")
+_FILES = ("Pulumi.yaml", "__main__.py")
+_FOLDERS = ("components", "providers", "kindling", "templates", "catalog")
 _EMPTY = Path(__file__).parent / "empty"
+_COMPILED = shutil.ignore_patterns("__pycache__")
 _PATIENCE = 1800.0  # seconds for one command on a busy machine
 
 
@@ -33,18 +34,19 @@ class Stack:
     def of_kindling(
         cls, directory: Path, configuration: Mapping[str, Any], environment: Mapping[str, str]
     ) -> Stack:
-        """This checkout's program."""
+        """This checkout's program; a copy, so that nobody's edit changes what is measured."""
         directory.mkdir()
-        for name in _COPIED:
+        for name in _FILES:
             shutil.copy(ROOT / name, directory)
-        for name in _PROGRAM:
-            (directory / name).symlink_to(ROOT / name)
+        for name in _FOLDERS:
+            shutil.copytree(ROOT / name, directory / name, ignore=_COMPILED)
+        (directory / ".venv").symlink_to(ROOT / ".venv")
         return cls(directory, environment)._begun(configuration)
 
     @classmethod
     def of_nothing(cls, directory: Path, count: int) -> Stack:
         """The program of ``count`` empty dynamic resources."""
-        shutil.copytree(_EMPTY, directory, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_EMPTY, directory, ignore=_COMPILED)
         (directory / ".venv").symlink_to(ROOT / ".venv")
         return cls(directory)._begun({"empty:count": count})
 

@@ -51,7 +51,7 @@ def test_without_a_folder_there_are_no_nodes(documents):
     assert documents.ignition(FIRST) is None
     assert documents.published_at(FIRST) is None
     assert documents.all() == ()
-    assert documents.site() is None
+    assert documents.sites() == ()
 
 
 @pytest.mark.parametrize("spelling", [FIRST, "52-54-00-00-00-0A", "52:54:00:00:00:0a", SECOND])
@@ -160,10 +160,11 @@ def test_hidden_and_other_files_are_no_nodes(documents, tmp_path):
 def test_the_site_document_is_as_new_as_its_file(documents, tmp_path):
     for public in (True, False):
         site = SiteDocument(stack="prod", cluster="prod", base_url="http://b", public_page=public)
-        (tmp_path / "site.json").write_bytes(site.to_json())
-        assert documents.site() == site
-    (tmp_path / "site.json").write_bytes(b"{}")
-    assert documents.site() is None
+        (tmp_path / "sites").mkdir(exist_ok=True)
+        (tmp_path / "sites/prod.json").write_bytes(site.to_json())
+        assert documents.sites() == (site,)
+    (tmp_path / "sites/prod.json").write_bytes(b"{}")
+    assert documents.sites() == ()
 
 
 def test_when_a_document_was_published_is_its_files_time(documents, tmp_path):

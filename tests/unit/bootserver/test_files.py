@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "dnsmasq/dhcp.conf": b"port=0\n",
             "nodes/52-54-00-00-00-01.ign": b"{}",
             "nodes/52-54-00-00-00-01.json": b"{}",
-            "site.json": b"{}",
+            "sites/prod.json": b"{}",
         }.items():
             store.put(path, body, sha256=sha256(body).hexdigest(), owner="prod")
         yield running
@@ -147,12 +147,12 @@ def test_public_files_need_no_token_and_say_what_they_are(server, path, kind):
     [
         "nodes/52-54-00-00-00-01.json",
         "nodes/52-54-00-00-00-01.ign",
-        "site.json",
+        "sites/prod.json",
         ".kindling/records.sqlite",
-        "assets/%2e%2e/site.json",
-        "assets/..%2fsite.json",
+        "assets/%2e%2e/sites/prod.json",
+        "assets/..%2fsites/prod.json",
         "assets/%2e%2e/nodes/52-54-00-00-00-01.ign",
-        "dnsmasq/%2e%2e/site.json",
+        "dnsmasq/%2e%2e/sites/prod.json",
         "assets//small",
         "assets/",
         "assets",
@@ -176,7 +176,7 @@ def test_public_files_cannot_be_written_on_their_public_path(server):
 
 
 def test_the_operator_reads_private_files_through_the_store(server):
-    assert server.store().read("site.json") == b"{}"
+    assert server.store().read("sites/prod.json") == b"{}"
     assert server.store().read("nodes/52-54-00-00-00-01.ign") == b"{}"
 
 

@@ -168,7 +168,7 @@ def test_unsafe_paths_are_400_in_every_spelling(server, method, path):
 def test_paths_outside_the_tree_are_403_and_the_tree_is_named(server, path):
     status, _, body = ask(server, "PUT", f"/store/{path}", BODY)
     assert status == 403
-    assert "boot.ipxe, site.json, nodes/, assets/, dnsmasq/" in error(body)
+    assert "boot.ipxe, sites/, nodes/, assets/, dnsmasq/" in error(body)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_bodies_over_the_limit_are_413_and_documents_have_a_lower_one(server):
     status, _, body = ask(server, "PUT", "/store/assets/huge", b"", Content_Length="400000001")
     assert (status, "400000000" in error(body)) == (413, True)
     document_body = b"x" * 100_001
-    for path in (NODE, IGNITION, "site.json"):
+    for path in (NODE, IGNITION, "sites/prod.json"):
         status, _, body = ask(server, "PUT", f"/store/{path}", document_body)
         assert (status, "100000" in error(body)) == (413, True)
     assert ask(server, "PUT", "/store/assets/fits", document_body)[0] == 200
@@ -215,7 +215,7 @@ def test_bodies_over_the_limit_are_413_and_documents_have_a_lower_one(server):
         (NODE, document(surprise=1), "surprise: "),
         (NODE, document(macs=["52:54:00:00:00:02"]), "macs: "),
         (NODE, document(macs=[]), "macs: "),
-        ("site.json", {"stack": "prod"}, "cluster: "),
+        ("sites/prod.json", {"stack": "prod"}, "cluster: "),
         (IGNITION, b"{", "Invalid JSON"),
         (IGNITION, [], "ignition.version"),
         (IGNITION, {"ignition": {}}, "ignition.version"),
@@ -237,7 +237,7 @@ def test_documents_that_the_server_could_not_use_are_422_with_the_field(
 def test_good_documents_are_taken(server):
     site = SiteDocument(stack="prod", cluster="prod", base_url="http://boot").to_json()
     assert ask(server, "PUT", f"/store/{NODE}", json.dumps(document()).encode())[0] == 200
-    assert ask(server, "PUT", "/store/site.json", site)[0] == 200
+    assert ask(server, "PUT", "/store/sites/prod.json", site)[0] == 200
     ignition = b'{"ignition": {"version": "3.4.0"}}'
     assert ask(server, "PUT", f"/store/{IGNITION}", ignition)[0] == 200
     status, _, body = ask(

@@ -69,7 +69,6 @@ BOOT = BootFilesPlan(
     stack="test",
     cluster="example",
     base_url="http://192.0.2.2:8080",
-    architectures=("x86-64", "arm64"),
     dhcp=Dhcp.model_validate(
         {
             "interface": "eth0",

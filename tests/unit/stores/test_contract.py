@@ -248,7 +248,7 @@ def test_unsafe_paths_are_refused_for_every_method(place, path):
 
 @pytest.mark.parametrize("path", ["other/file", "index.html", "boot.ipxe/x", "node/a", "assets"])
 def test_paths_outside_the_published_tree_are_refused_and_the_tree_is_named(place, path):
-    with pytest.raises(StoreRefused, match=r"boot\.ipxe, site\.json, nodes/, assets/"):
+    with pytest.raises(StoreRefused, match=r"boot\.ipxe, sites/, nodes/, assets/"):
         put(place, path=path)
     assert place.published() == []
 
