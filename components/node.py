@@ -35,7 +35,6 @@ class Node(pulumi.ComponentResource):
             },
             pulumi.ResourceOptions(parent=self),
         )
-        self.register_outputs({"digest": self.configuration.digest})
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """One node's configuration: rendered and validated in preview, published for the boot server.
 
-The plan travels as JSON text: one property, which the command line still shows as a structured
-difference, where a nested mapping would cost the engine some hundred properties per node.
+Plan, files and history travel as JSON text: one property each, which the command line still shows
+as a structured difference. As mappings they would be some hundred properties per node, which the
+engine copies, compares and logs several times over (docs/benchmarks.md, engine).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypedDict
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 # What rendering adds to the inputs; kept as they are while nothing that they depend on changed.
 _RENDERED = ("files", "digest", "ignitionDigest", "documentDigest", "history")
 _KEPT_PUBLICATIONS = 16
+_NOT_YET = "known after the first up"  # a digest of a placeholder would be a false one
 _SHOWN = 16  # hex digits per file, to tell files apart; ``digest`` in full is what machines report
 
 
@@ -55,8 +58,7 @@ class NodeConfigurationArguments(TypedDict):
 class NodeConfigurationProvider(PublishedProvider):
     """Publishes the node's document and its installer's Ignition, the document last."""
 
-    compared = ("files", "published")
-    not_in_outputs = ("secret", "plan", "renderer")
+    not_in_outputs = ("secret", "plan", "renderer", "files", "ignitionDigest", "documentDigest")
 
     def prepare(self, olds: Properties, news: Properties) -> CheckResult:
         """Render, unless neither plan, nor secret, nor renderer changed since last time."""
@@ -75,7 +77,8 @@ class NodeConfigurationProvider(PublishedProvider):
         """Ignition first: a document must never name an Ignition that is not there."""
         plan = NodePlan.model_validate_json(inputs["plan"])
         rendered = _render(inputs["plan"], inputs["secret"])
-        document = _document(plan, rendered, inputs["secret"], inputs["history"])
+        history = json.loads(inputs["history"])
+        document = _document(plan, rendered, inputs["secret"], history)
         bodies = {
             path_of_ignition(inputs["mac"]): rendered.ignition,
             path_of_node(inputs["mac"]): document.to_json(),
@@ -88,8 +91,6 @@ class NodeConfiguration(Resource, module="kindling", name="NodeConfiguration"):
     """A node's published configuration; ``digest`` is what the machine will report."""
 
     digest: pulumi.Output[str]
-    files: pulumi.Output[dict[str, str]]
-    published: pulumi.Output[dict[str, str]]
 
     def __init__(
         self,
@@ -97,8 +98,7 @@ class NodeConfiguration(Resource, module="kindling", name="NodeConfiguration"):
         arguments: NodeConfigurationArguments,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        outputs = {"files": None, "digest": None, "published": None}
-        super().__init__(NodeConfigurationProvider(), name, {**arguments, **outputs}, opts)
+        super().__init__(NodeConfigurationProvider(), name, {**arguments, "digest": None}, opts)
 
 
 @lru_cache(maxsize=128)
@@ -118,21 +118,21 @@ def _render_inputs(news: Properties, olds: Properties) -> Properties:
     secret = None if is_unknown(news["secret"]) else news["secret"]
     rendered = _render(news["plan"], secret)
     files = {
-        path: UNKNOWN if path in rendered.provisional else digest[:_SHOWN]
+        path: _NOT_YET if path in rendered.provisional else digest[:_SHOWN]
         for path, digest in rendered.files.items()
     }
     if secret is None or rendered.provisional:
         unknown = ("digest", "ignitionDigest", "documentDigest", "history")
-        return {"files": files, **dict.fromkeys(unknown, UNKNOWN)}
+        return {"files": json.dumps(files), **dict.fromkeys(unknown, UNKNOWN)}
     plan = NodePlan.model_validate_json(news["plan"])
     history = _extend(olds.get("history"), plan.node.generation, rendered.digest)
     document = _document(plan, rendered, secret, history)
     return {
-        "files": files,
+        "files": json.dumps(files),
         "digest": rendered.digest,
         "ignitionDigest": rendered.ignition_digest,
         "documentDigest": hashlib.sha256(document.to_json()).hexdigest(),
-        "history": history,
+        "history": json.dumps(history),
     }
 
 
@@ -145,7 +145,7 @@ def _published(news: Properties, rendered: Properties) -> dict[str, str]:
 
 def _extend(history: object, generation: int, digest: str) -> list[dict[str, object]]:
     """The publications so far with this one last; the boot server tells drift by them."""
-    known = [] if has_unknowns(history) or not isinstance(history, list) else history
+    known = [] if is_unknown(history) or not isinstance(history, str) else json.loads(history)
     current: dict[str, object] = {"generation": generation, "digest": digest}
     return [*(entry for entry in known if entry != current), current][-_KEPT_PUBLICATIONS:]
 

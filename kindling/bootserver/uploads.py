@@ -22,7 +22,7 @@ from kindling.stores.staging import Staged
 
 Changed = Callable[[str, int], None]  # store path, size in bytes (0: deleted)
 
-_BATCH = 1024 * 1024  # bytes gathered before a thread hashes and writes them
+_BATCH = 2 * 1024 * 1024  # bytes gathered before a thread hashes and writes them
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):")
 _DRAIN = 64 * 1024 * 1024  # bytes of a refused body that are still read
 
@@ -141,21 +141,28 @@ class Uploads:
 
 async def _fill(request: Request, staged: Staged) -> None:
     """Write the body. While a thread hashes and writes one batch, the next is received."""
-    batch = bytearray()
+    batch: list[bytes] = []  # of chunks as they came: gathering them in one buffer is a copy more
+    gathered = 0
     writing: asyncio.Task[None] | None = None
     try:
         async for chunk in request.stream():
-            batch += chunk
-            if len(batch) >= _BATCH:
+            batch.append(chunk)
+            gathered += len(chunk)
+            if gathered >= _BATCH:
                 if writing:
                     await writing
-                writing = asyncio.create_task(asyncio.to_thread(staged.write, batch))
-                batch = bytearray()
+                writing = asyncio.create_task(asyncio.to_thread(_write, staged, batch))
+                batch, gathered = [], 0
     finally:
         # Also on a disconnect: the file must not be closed under the thread that writes to it.
         if writing:
             await writing
-    await asyncio.to_thread(staged.write, batch)
+    await asyncio.to_thread(_write, staged, batch)
+
+
+def _write(staged: Staged, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        staged.write(chunk)
 
 
 async def _drain(request: Request) -> None:

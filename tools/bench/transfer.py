@@ -30,7 +30,7 @@ _STORE_PATH = "assets/extensions/bench-1-x86-64.raw"
 
 _NOTE = (
     "transfer: Kindling leaves two verified copies (cache and store), both flushed to the disk; "
-    "`curl | tee | openssl` leaves one in the page cache, `... | sync` one on the disk"
+    "`curl | tee | openssl dgst -sha256` leaves one in the page cache, with sync one on the disk"
 )
 
 
