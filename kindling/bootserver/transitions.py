@@ -7,7 +7,7 @@ Nothing here reads a clock, a file or a database.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from kindling.bootserver.states import (
     ATTEMPTS,
@@ -19,6 +19,18 @@ from kindling.bootserver.states import (
 )
 from kindling.bootserver.tickets import TICKET_LIFE, Ticket
 from kindling.models.documents import NodeDocument
+
+# What is forgotten of attempts to install when a generation is new, or settled.
+_NO_ATTEMPT: dict[str, Any] = {
+    "phase": "idle",
+    "installing_at": None,
+    "fetched_by": "",
+    "fetched_at": None,
+    "failures": 0,
+    "failed_at": None,
+    "failure": "",
+    "failure_log": "",
+}
 
 ReportState = Literal["installing", "installed", "booted", "failed"]
 
@@ -59,14 +71,7 @@ def published(record: Record | None, document: NodeDocument, since: float) -> Re
         armed_at=since,
         armed_by="",
         disarmed_by="",
-        phase="idle",
-        installing_at=None,
-        fetched_by="",
-        fetched_at=None,
-        failures=0,
-        failed_at=None,
-        failure="",
-        failure_log="",
+        **_NO_ATTEMPT,
     )
 
 
@@ -261,14 +266,7 @@ def _settled(record: Record, vouched: int) -> Record:
     return replace(
         record,
         settled_generation=settled,
-        phase="idle",
-        installing_at=None,
-        fetched_by="",
-        fetched_at=None,
-        failures=0,
-        failed_at=None,
-        failure="",
-        failure_log="",
+        **_NO_ATTEMPT,
     )
 
 
