@@ -38,11 +38,3 @@ class AssetBundle(pulumi.ComponentResource):
                 )
             )
         self.register_outputs({"artifacts": len(self.artifacts)})
-
-    @property
-    def digests(self) -> pulumi.Output[dict[str, str]]:
-        """Store path -> SHA-256 of every published file."""
-        published = [artifact.published for artifact in self.artifacts]
-        return pulumi.Output.all(*published).apply(
-            lambda parts: {path: digest for part in parts for path, digest in (part or {}).items()}
-        )

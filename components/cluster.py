@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -11,6 +12,7 @@ from components.asset_bundle import AssetBundle
 from components.ipxe_host import IpxeHost
 from components.node import Node
 from components.settings import Settings
+from providers.artifact import Artifact
 
 
 class Cluster(pulumi.ComponentResource):
@@ -33,7 +35,7 @@ class Cluster(pulumi.ComponentResource):
         host = IpxeHost(settings, artifacts, inside)
         after_site = pulumi.ResourceOptions(parent=self, depends_on=[host.site])
         machines = [Node(plan, settings, secret.result, after_site) for plan in settings.plan.nodes]
-        self.artifacts = _merged([bundle.digests for bundle in bundles])
+        self.artifacts = _digests(artifacts)
         self.nodes: list[dict[str, Any]] = [machine.summary for machine in machines]
         self.register_outputs({"nodes": len(machines)})
 
@@ -45,7 +47,8 @@ def _announce(settings: Settings) -> None:
     pulumi.log.info(plan.space_notice())
 
 
-def _merged(parts: list[pulumi.Output[dict[str, str]]]) -> pulumi.Output[dict[str, str]]:
-    return pulumi.Output.all(*parts).apply(
-        lambda maps: {path: digest for part in maps for path, digest in part.items()}
+def _digests(artifacts: Sequence[Artifact]) -> pulumi.Output[dict[str, str]]:
+    """Store path -> SHA-256 of every published file."""
+    return pulumi.Output.all(*(artifact.published for artifact in artifacts)).apply(
+        lambda parts: {path: digest for part in parts for path, digest in (part or {}).items()}
     )

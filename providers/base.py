@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from pulumi.dynamic import (
@@ -44,13 +44,6 @@ def has_unknowns(value: object) -> bool:
     return is_unknown(value)
 
 
-def differing(fields: Iterable[str], olds: Properties, news: Properties) -> list[str]:
-    """Names of the fields whose values differ; an unknown counts as a difference."""
-    return [
-        name for name in fields if has_unknowns(news.get(name)) or olds.get(name) != news.get(name)
-    ]
-
-
 class PublishedProvider(ResourceProvider):
     """Base of the resources that publish files: subclasses say what, this says when.
 
@@ -60,7 +53,6 @@ class PublishedProvider(ResourceProvider):
     """
 
     serialize_as_secret_always = False  # it holds no data; a secret would cost an encryption each
-    compared: ClassVar[tuple[str, ...]] = ("published",)
     not_in_outputs: ClassVar[tuple[str, ...]] = ()
 
     def configure(self, req: ConfigureRequest) -> None:
@@ -81,11 +73,12 @@ class PublishedProvider(ResourceProvider):
         return self.prepare(_olds or {}, {k: v for k, v in news.items() if k != "__provider"})
 
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Compare named inputs only. Another place or another path is another resource."""
+        """Compare what is published. Another place or another path is another resource."""
         moved = _news.get("store") != _olds.get("store") and not has_unknowns(_news.get("store"))
         if moved or _paths(_olds) != _paths(_news, default=_paths(_olds)):
             return DiffResult(changes=True, replaces=["store" if moved else "published"])
-        return DiffResult(changes=bool(differing(self.compared, _olds, _news)))
+        published = _news.get("published")
+        return DiffResult(changes=has_unknowns(published) or _olds.get("published") != published)
 
     def create(self, props: Properties) -> CreateResult:
         """Publish; what an interrupted run left in the store is adopted, not sent again."""

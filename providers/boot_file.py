@@ -10,13 +10,13 @@ import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
 from kindling.errors import RenderError
-from kindling.rendering.boot_files import BootFilesPlan, render_boot_files
+from kindling.rendering.boot_files import BootFilesPlan, render_boot_file
 from kindling.stores.base import Store
 from providers.base import Properties, PublishedProvider
 
 
 class BootFileArguments(TypedDict):
-    """``path`` is one of those that `render_boot_files` makes; ``plan`` is its plan as JSON."""
+    """``path`` is one of those that `render_boot_file` makes; ``plan`` is its plan as JSON."""
 
     store: Mapping[str, str]
     owner: str
@@ -57,4 +57,4 @@ class BootFile(Resource, module="kindling", name="BootFile"):
 
 def _text(inputs: Properties) -> bytes:
     plan = BootFilesPlan.model_validate_json(inputs["plan"])
-    return render_boot_files(plan)[inputs["path"]]
+    return render_boot_file(inputs["path"], plan)

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 # What rendering adds to the inputs; kept as they are while nothing that they depend on changed.
 _RENDERED = ("files", "digest", "ignitionDigest", "documentDigest", "history")
-_KEPT_PUBLICATIONS = 16
 _NOT_YET = "known after the first up"  # a digest of a placeholder would be a false one
 _SHOWN = 16  # hex digits per file, to tell files apart; ``digest`` in full is what machines report
 
@@ -77,8 +76,7 @@ class NodeConfigurationProvider(PublishedProvider):
         """Ignition first: a document must never name an Ignition that is not there."""
         plan = NodePlan.model_validate_json(inputs["plan"])
         rendered = _render(inputs["plan"], inputs["secret"])
-        history = json.loads(inputs["history"])
-        document = _document(plan, rendered, inputs["secret"], history)
+        document = _document(plan, rendered, inputs["secret"], inputs["history"])
         bodies = {
             path_of_ignition(inputs["mac"]): rendered.ignition,
             path_of_node(inputs["mac"]): document.to_json(),
@@ -125,14 +123,13 @@ def _render_inputs(news: Properties, olds: Properties) -> Properties:
         unknown = ("digest", "ignitionDigest", "documentDigest", "history")
         return {"files": json.dumps(files), **dict.fromkeys(unknown, UNKNOWN)}
     plan = NodePlan.model_validate_json(news["plan"])
-    history = _extend(olds.get("history"), plan.node.generation, rendered.digest)
-    document = _document(plan, rendered, secret, history)
+    document = _document(plan, rendered, secret, olds.get("history"))
     return {
         "files": json.dumps(files),
         "digest": rendered.digest,
         "ignitionDigest": rendered.ignition_digest,
         "documentDigest": hashlib.sha256(document.to_json()).hexdigest(),
-        "history": json.dumps(history),
+        "history": json.dumps([each.model_dump(by_alias=True) for each in document.history]),
     }
 
 
@@ -143,15 +140,8 @@ def _published(news: Properties, rendered: Properties) -> dict[str, str]:
     }
 
 
-def _extend(history: object, generation: int, digest: str) -> list[dict[str, object]]:
-    """The publications so far with this one last; the boot server tells drift by them."""
-    known = [] if is_unknown(history) or not isinstance(history, str) else json.loads(history)
-    current: dict[str, object] = {"generation": generation, "digest": digest}
-    return [*(entry for entry in known if entry != current), current][-_KEPT_PUBLICATIONS:]
-
-
-def _document(
-    plan: NodePlan, rendered: RenderedNode, secret: str, history: list[dict[str, object]]
-) -> NodeDocument:
-    publications = tuple(Publication.model_validate(entry) for entry in history)
+def _document(plan: NodePlan, rendered: RenderedNode, secret: str, history: object) -> NodeDocument:
+    """The node's document; ``history`` is the JSON text of earlier ones, if there were any."""
+    known = json.loads(history) if isinstance(history, str) and not is_unknown(history) else []
+    publications = tuple(Publication.model_validate(entry) for entry in known)
     return rendered.document(plan, secret, publications)

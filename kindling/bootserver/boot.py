@@ -8,11 +8,10 @@ rack that is switched on asks all at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Scope, Send
 
 from kindling.bootserver import timeline
@@ -24,27 +23,14 @@ from kindling.bootserver.observer import Seen
 from kindling.bootserver.recent import RecentAnswers
 from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.scripts import disk_script, entry_script, install_script, stop_script
-from kindling.bootserver.states import Record, explain, may_install
+from kindling.bootserver.states import explain, may_install
 from kindling.bootserver.tickets import Ticket
-from kindling.bootserver.transitions import Refusal, published
 from kindling.bootserver.unknown import Unknown
 from kindling.models.documents import NodeDocument
 
 _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
 _AGAIN = 5.0  # seconds in which the same script to the same address is noted once
 _NOTED = 20_000  # nodes whose last note is remembered
-
-
-@dataclass(frozen=True, slots=True)
-class BootQuery:
-    """What iPXE says of the machine; short, printable, never trusted."""
-
-    arch: str = ""
-    platform: str = ""
-    manufacturer: str = ""
-    product: str = ""
-    serial: str = ""
-    simulated: bool = False
 
 
 class BootScripts:
@@ -60,7 +46,7 @@ class BootScripts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with a script, whatever was asked: a machine can do nothing with an error."""
-        if scope["method"] != "GET":  # a HEAD would begin an attempt to install
+        if scope["method"] != "GET":  # a ticket in an answer without a body would be nobody's
             await refusal(405, "a boot script is only for GET")(scope, receive, send)
             return
         recent = self._recent.get(scope)
@@ -72,20 +58,20 @@ class BootScripts:
 
     async def _answer(self, scope: Scope, send: Send) -> None:
         mac = mac_of(scope)
-        query = parse_query(scope["query_string"])
+        told = parse_query(scope["query_string"])
         if mac is None:
             await _send(send, 404, b"#!ipxe\necho Kindling: this is no MAC address\nexit 1\n")
             return
         changes = self._recent.changes
         document = self._context.documents.node(mac)
-        if not query.arch:
+        if not told.arch:
             await self._entry(send, document)
             return
         address = self._context.address(scope)
         if document is None:
-            await _send(send, 200, self._unknown(mac, query, address))
+            await _send(send, 200, self._unknown(mac, told, address))
             return
-        body, boots_disk = await self._known(document, query, address)
+        body, boots_disk = await self._known(document, told, address)
         answer = await _send(send, 200, body)
         if boots_disk:
             self._recent.keep(scope, answer, changes)
@@ -98,60 +84,37 @@ class BootScripts:
         else:
             await _send(send, 404, b"#!ipxe\necho Kindling: nothing is published yet\nexit 1\n")
 
-    def _unknown(self, mac: str, query: BootQuery, address: str) -> bytes:
+    def _unknown(self, mac: str, told: Sighting, address: str) -> bytes:
         if self._limiter.allows(address):
-            now = self._context.clock()
-            self._context.observer.note(
-                Unknown(
-                    mac,
-                    now,
-                    address,
-                    query.arch,
-                    query.platform,
-                    query.manufacturer,
-                    query.product,
-                    query.serial,
-                    query.simulated,
-                )
-            )
+            sighting = replace(told, at=self._context.clock(), address=address)
+            self._context.observer.note(Unknown(mac, sighting))
         return disk_script(None, "no published node has its MAC address")
 
     async def _known(
-        self, document: NodeDocument, query: BootQuery, address: str
+        self, document: NodeDocument, told: Sighting, address: str
     ) -> tuple[bytes, bool]:
         """A published node's script, and whether it only boots the disk."""
         context, now = self._context, self._context.clock()
         record = context.record_of(document)
-        if query.arch != document.arch.ipxe:
-            reason = architecture_problem(document, query.arch)
-            self._note(document, timeline.SCRIPT_STOP, reason, query, address)
+        if told.arch != document.arch.ipxe:
+            reason = architecture_problem(document, told.arch)
+            self._note(document, timeline.SCRIPT_STOP, reason, told, address)
             return stop_script(reason), False
         if may_install(record, document, now):
-            if not context.mirror.get(document.stack, document.hostname):
-                await run_in_threadpool(self._remember, document, now)
             text = f"generation {document.generation}"
-            self._note(document, timeline.SCRIPT_INSTALL, text, query, address)
+            self._note(document, timeline.SCRIPT_INSTALL, text, told, address)
             given = document.boot.address or ""
             ticket = Ticket(document.macs[0], document.generation, address, now, given)
             return install_script(document, context.tickets.mint(ticket)), False
         reason = explain(record, document, now)
         if record.held:
-            self._note(document, timeline.SCRIPT_STOP, reason, query, address)
+            self._note(document, timeline.SCRIPT_STOP, reason, told, address)
             return stop_script(reason), False
-        self._note(document, timeline.SCRIPT_DISK, reason, query, address)
+        self._note(document, timeline.SCRIPT_DISK, reason, told, address)
         return disk_script(document.hostname, reason), True
 
-    def _remember(self, document: NodeDocument, now: float) -> None:
-        """Store since when the node is armed, so that publishing it again arms it no longer."""
-        since = self._context.published_at(document)
-
-        def decide(record: Record | None) -> Record | Refusal:
-            return published(record, document, since)
-
-        self._context.records.change(document.stack, document.hostname, decide, now=now)
-
     def _note(
-        self, document: NodeDocument, kind: str, text: str, query: BootQuery, address: str
+        self, document: NodeDocument, kind: str, text: str, told: Sighting, address: str
     ) -> None:
         now = self._context.clock()
         key = f"{document.stack}/{document.hostname}"
@@ -163,16 +126,7 @@ class BootScripts:
         if len(self._noted) >= _NOTED:
             self._noted.clear()
         self._noted[key] = (now, kind, address)
-        sighting = Sighting(
-            now,
-            address,
-            query.arch,
-            query.platform,
-            query.manufacturer,
-            query.product,
-            query.serial,
-            query.simulated,
-        )
+        sighting = replace(told, at=now, address=address)
         note = self._context.observer.note
         note(Seen(document.stack, document.hostname, sighting))
         note(Event(document.stack, document.hostname, now, kind, text, address))
@@ -190,11 +144,16 @@ def architecture_problem(document: NodeDocument, arch: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def parse_query(query: bytes) -> BootQuery:
-    """The query of a boot script's request; unknown fields are dropped, known ones shortened."""
+def parse_query(query: bytes) -> Sighting:
+    """What iPXE says of the machine; unknown fields are dropped, known ones shortened.
+
+    When it was said, and from where, is filled in by who notes it: the same query is parsed once.
+    """
     pairs: Sequence[tuple[str, str]] = parse_qsl(query[:4096].decode("latin-1"), errors="replace")
     told = dict(pairs)
-    return BootQuery(
+    return Sighting(
+        at=0.0,
+        address="",
         arch=short_text(told.get("arch", ""), 32),
         platform=short_text(told.get("platform", ""), 32),
         manufacturer=short_text(told.get("manufacturer", ""), 128),

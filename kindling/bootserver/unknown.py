@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kindling.bootserver.database import Database
+from kindling.bootserver.records import Sighting
 from kindling.bootserver.schema import unknown
 
 MOST = 500  # machines
@@ -23,25 +24,18 @@ class Unknown:
     """What an unknown machine said of itself; every field is already short and printable."""
 
     mac: str
-    at: float
-    address: str
-    arch: str = ""
-    platform: str = ""
-    manufacturer: str = ""
-    product: str = ""
-    serial: str = ""
-    simulated: bool = False
+    sighting: Sighting
 
 
 def write_unknown(connection: sa.Connection, seen: Unknown) -> None:
     """Note one machine, within a transaction; drops the ones not seen for longest."""
-    values: dict[str, Any] = asdict(seen)
+    values: dict[str, Any] = asdict(seen.sighting)
     values["last_seen"] = values.pop("at")
-    mac = values.pop("mac")
-    mine = unknown.c.mac == mac
+    mine = unknown.c.mac == seen.mac
     if connection.execute(sa.update(unknown).where(mine).values(values)).rowcount:
         return
-    connection.execute(sa.insert(unknown).values(mac=mac, first_seen=seen.at, **values))
+    values |= {"mac": seen.mac, "first_seen": seen.sighting.at}
+    connection.execute(sa.insert(unknown).values(values))
     over = connection.scalar(
         sa.select(unknown.c.last_seen).order_by(unknown.c.last_seen.desc()).offset(MOST).limit(1)
     )

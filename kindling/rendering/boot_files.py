@@ -61,10 +61,11 @@ def render_boot_files(plan: BootFilesPlan) -> dict[str, bytes]:
     Without ``dhcp`` there is only dnsmasq/boot.conf, an addition to a DHCP server of the site's
     own: a whole configuration needs the segment's addresses.
     """
-    return {path: _render(path, plan) for path in boot_file_paths(plan)}
+    return {path: render_boot_file(path, plan) for path in boot_file_paths(plan)}
 
 
-def _render(path: str, plan: BootFilesPlan) -> bytes:
+def render_boot_file(path: str, plan: BootFilesPlan) -> bytes:
+    """One of the plan's files, by store path. Raises `RenderError`."""
     if path == path_of_site(plan.stack):
         return _site(plan).to_json()
     owner = f"stack {plan.stack}"

@@ -104,7 +104,7 @@ def test_there_is_a_bound_on_unknown_machines_and_the_oldest_goes_first(database
     observer = Observer(database)
     for number in range(MOST + 20):
         mac = f"de:ad:00:00:{number // 256:02x}:{number % 256:02x}"
-        observer.note(Unknown(mac, float(number), "10.0.0.7"))
+        observer.note(Unknown(mac, Sighting(float(number), "10.0.0.7")))
     observer.flush()
     found = list_unknown(database)
     assert len(found) == MOST
