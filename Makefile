@@ -10,6 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 LOCK := $(shell cksum < requirements/development.txt | tr ' ' '-')
 TOOLS := pulumi butane ignition-validate plugins
+TEST_TOOLS := kubeadm kubectl etcd
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
 DEMO := $(filter demo demo-down,$(MAKECMDGOALS))$(filter demo,$(STACK))
@@ -67,6 +68,7 @@ demo-down: setup ## Take the demonstration down again
 
 test: lint types ## Run every check; pytest's closing line comes last
 	@tools/test-packages
+	@$(PYTHON) tools/install.py $(TEST_TOOLS)
 	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) $(ARGS)
 
 lint: setup ## Check style and formatting
@@ -81,6 +83,7 @@ bench: setup ## Measure; see docs for what and how
 
 nightly: setup ## Run the tests and the long checks
 	@tools/test-packages
+	@$(PYTHON) tools/install.py $(TEST_TOOLS)
 	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) -m "nightly or not nightly" $(ARGS)
 
 clean-cache: ## Delete the built tools; everything in the cache can be made again

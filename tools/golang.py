@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kindling.process import run
-from tools.catalog import ROOT, Tool
+from tools.catalog import ROOT, Tool, UsesC
+from tools.debian import ensure_c
 from tools.places import kept, on_path
 from tools.problems import ToolError
 
@@ -33,21 +34,28 @@ def build(tool: Tool) -> Path:
 def _key(tool: Tool) -> str:
     digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
     for part in (tool, *tool.beside):
-        digest.update(repr((_flags(part), part.package, part.scripts)).encode())
-        for name in ("go.mod", "go.sum"):
-            digest.update((part.folder / name).read_bytes())
+        digest.update(repr((_flags(part), part.packages, part.scripts, part.uses_c)).encode())
+        for path in sorted(part.folder.iterdir()):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _flags(tool: Tool) -> tuple[str, ...]:
-    values = "".join(f" -X {name}={value}" for name, value in sorted(tool.variables.items()))
-    return ("-trimpath", "-buildvcs=false", "-ldflags", f"-s -w{values}")
+    linker = ["-s -w", *(f"-X {name}={value}" for name, value in sorted(tool.variables.items()))]
+    uses_c = tool.uses_c or UsesC(libraries={})
+    if uses_c.static:
+        linker.append("-extldflags -static")
+    tags = ("-tags", ",".join(uses_c.tags)) if uses_c.tags else ()
+    return ("-trimpath", "-buildvcs=false", *tags, "-ldflags", " ".join(linker))
 
 
 def _build_into(folder: Path, tool: Tool) -> None:
+    if tool.uses_c:
+        ensure_c(tool.uses_c.libraries, f"building {tool.name}")
     go = find_go(_wanted(tool))
     print(f"building {tool.name} {tool.version} from its Go module: {tool.takes}", flush=True)
-    _go(tool, [go, "build", *_flags(tool), "-o", str(folder / tool.name), tool.package])
+    for program, package in tool.packages.items():
+        _go(tool, [go, "build", *_flags(tool), "-o", str(folder / program), package])
     for part in tool.beside:
         _build_into(folder, part)
     if tool.scripts:
@@ -58,7 +66,8 @@ def _build_into(folder: Path, tool: Tool) -> None:
 
 
 def _go(tool: Tool, argv: Sequence[str]) -> str:
-    environment = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
+    c = "1" if tool.uses_c else "0"
+    environment = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": c}
     done = run(
         argv,
         timeout=_BUILD_TIMEOUT,

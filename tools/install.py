@@ -60,7 +60,7 @@ def provide(tool: Tool) -> None:
         return
     folder = build(tool)
     for program in tool.programs:
-        link(program, folder / program)
+        link(str(Path(tool.under, program)), folder / program)
 
 
 def _suits(tool: Tool, own: Path) -> bool:

@@ -53,13 +53,14 @@ def locked(name: str) -> Iterator[None]:
 
 def link(name: str, target: Path) -> None:
     """Make `.tools/bin/<name>` lead to a program."""
-    BIN.mkdir(parents=True, exist_ok=True)
     if linked(name) == target:
         return
-    temporary = BIN / f".{name}.{os.getpid()}"
+    path = BIN / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
-    temporary.replace(BIN / name)
+    temporary.replace(path)
 
 
 def linked(name: str) -> Path | None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+from kindling.models.credentials import Credentials
 from kindling.models.loading import load_cluster
 from kindling.models.plan import NodePlan
 from kindling.planning import plan_cluster
@@ -77,7 +78,7 @@ def _figures(nodes: int, ours: tuple[float, ...], baseline: tuple[float, ...]) -
 
 def _render(plan: NodePlan) -> bytes:
     node = plan.node
-    secrets = NodeSecrets.derive(_SECRET, node.hostname, node.generation)
+    secrets = NodeSecrets.derive(Credentials(stack=_SECRET), node.hostname, node.generation)
     return render_node(plan, secrets).ignition
 
 

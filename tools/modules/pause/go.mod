@@ -1,0 +1,3 @@
+module kindling/tools/pause
+
+go 1.24.0
