@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kindling.models.architecture import Architecture
 
-AssetKind = Literal["flatcar", "sysext", "ipxe"]
+AssetKind = Literal["flatcar", "sysext", "ipxe", "manifest", "image"]
 
 # How a publisher tells what a file must be: a Gentoo-style `<file>.DIGESTS`, a SHA256SUMS beside
-# it, or not at all because the file is itself a signature that its consumer verifies.
-ChecksumFormat = Literal["digests", "sha256sums", "signature"]
+# it, or not at all, because the file is itself a signature that its consumer verifies, because
+# everything in it is addressed by digest (an image of a registry), or because it is the user's own.
+ChecksumFormat = Literal["digests", "sha256sums", "signature", "registry", "own"]
 
 
 class AssetFile(BaseModel):
@@ -29,14 +30,14 @@ class AssetFile(BaseModel):
 
 
 class Asset(BaseModel):
-    """One artifact of one architecture; a signature travels with the file that it signs."""
+    """One artifact, of one architecture or (None) for all; a signature travels with its file."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str  # unique per architecture: flatcar-kernel, containerd, ipxe-efi, ...
     kind: AssetKind
     version: str
-    arch: Architecture
+    arch: Architecture | None
     files: tuple[AssetFile, ...]  # the first is the artifact itself, the rest belong to it
     estimated_size: int = 0  # bytes, for the notice before anything is fetched
 

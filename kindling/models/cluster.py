@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from kindling.models.addons import Addons, Cni, Manifest
 from kindling.models.architecture import Architecture
 from kindling.models.base import StackModel
+from kindling.models.kubernetes import Etcd, Kubernetes
 from kindling.models.node import Node
+from kindling.models.role import Role
 from kindling.models.types import (
     AbsolutePath,
     BaseUrl,
@@ -18,6 +21,7 @@ from kindling.models.types import (
     Flag,
     Gateway4,
     InterfaceName,
+    Number,
     SshKey,
     Text,
     Url,
@@ -103,6 +107,34 @@ class BootServer(StackModel):
         return {"http": (self.store.http if self.store else None) or self.url}
 
 
+def _long_enough(seconds: int) -> int:
+    if seconds < 300:
+        raise ValueError("is shorter than control planes take to renew it; give 5m or more")
+    return seconds
+
+
+TokenLife = Annotated[Duration, AfterValidator(_long_enough)]
+
+
+class Credentials(StackModel):
+    """The cluster's authorities and what they sign; made by the stack, or brought in as secrets."""
+
+    rotation: Number = Field(
+        1, ge=1, description="Raise it to make every authority and credential anew."
+    )
+    token_life: TokenLife = Field(
+        86_400, description="How long a join credential is good without being renewed: 24h."
+    )
+
+
+class Roll(StackModel):
+    """How `kindling roll` takes machines out to install them again."""
+
+    max_unavailable: Number = Field(1, ge=1, description="Machines that may be out at once.")
+    drain_timeout: Duration = Field(600, description="Time for a machine's pods to leave: 10m.")
+    ready_timeout: Duration = Field(1800, description="Time until it must be back: 30m.")
+
+
 class ClusterSettings(StackModel):
     """The cluster without its nodes."""
 
@@ -114,12 +146,53 @@ class ClusterSettings(StackModel):
     boot_server: BootServer = Field(description="Where machines boot from, and how.")
     assets: Assets = Field(description="Versions and sources of everything that is installed.")
     updates: Updates = Field(Updates(), description="Flatcar's own updates; off when absent.")
+    kubernetes: Kubernetes = Field(Kubernetes(), description="The cluster that the machines form.")
+    etcd: Etcd = Field(Etcd(), description="The cluster's database.")
+    cni: Cni = Field("flannel", description="The pod network; none: yours, by manifests.")
+    addons: Addons = Field(Addons(), description="What the cluster runs from the beginning.")
+    manifests: tuple[Manifest, ...] = Field((), description="Manifests of your own.")
+    credentials: Credentials = Field(Credentials(), description="Authorities and credentials.")
+    roll: Roll = Field(Roll(), description="How machines are installed again, one by one.")
 
 
 class Cluster(ClusterSettings):
     """The whole cluster. Its nodes are complete: defaults and pools are merged in at load."""
 
     nodes: tuple[Node, ...] = Field(min_length=1, description="The machines.")
+
+    def nodes_of(self, *roles: Role) -> tuple[Node, ...]:
+        """The nodes of these roles, in the stack file's order."""
+        return tuple(node for node in self.nodes if node.role in roles)
+
+    @property
+    def etcd_nodes(self) -> tuple[Node, ...]:
+        """Where etcd runs: nodes of role etcd where there are any, else control planes."""
+        return self.nodes_of(Role.ETCD) or self.nodes_of(Role.CONTROL_PLANE)
+
+    @property
+    def endpoint_nodes(self) -> tuple[Node, ...]:
+        """Who carries the virtual address: load balancers where there are any, else planes."""
+        return self.nodes_of(Role.LOAD_BALANCER) or self.nodes_of(Role.CONTROL_PLANE)
+
+    @property
+    def planes_carry_endpoint(self) -> bool:
+        """Whether the control planes share the virtual address among themselves."""
+        return (
+            self.assets.kubernetes is not None
+            and self.kubernetes.endpoint.virtual_address is not None
+            and not self.nodes_of(Role.LOAD_BALANCER)
+        )
+
+    @property
+    def endpoint_host(self) -> str:
+        """Name or address of the API; crosschecks refuse a cluster in which nothing gives one."""
+        endpoint = self.kubernetes.endpoint
+        if endpoint.host:
+            return endpoint.host
+        if endpoint.virtual_address:
+            return endpoint.virtual_address.partition("/")[0]
+        first = self.endpoint_nodes[0]
+        return first.reached_at or first.hostname
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:

@@ -5,36 +5,46 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urlsplit
 
 from kindling.errors import Problem
+from kindling.models.addon_checks import addon_warnings, check_addons, unknown_addons
+from kindling.models.addresses import check_taken, check_unique
 from kindling.models.architecture import Architecture
-from kindling.models.cluster import AddressRange, Cluster, ClusterSettings
+from kindling.models.cluster import Cluster, ClusterSettings
+from kindling.models.kubelet_checks import check_kubelet
+from kindling.models.kubernetes_checks import check_kubernetes, kubernetes_warnings
 from kindling.models.network_checks import check_network
 from kindling.models.node import Node
 from kindling.models.node_checks import Finding, check_system
+from kindling.models.node_labels import check_labels
 from kindling.models.node_network import network_warnings
 from kindling.models.paths import Location, written
 from kindling.models.resolution import Draft, Problems
 from kindling.models.role import Role
 from kindling.models.storage_checks import check_storage
 
-NODE_CHECKS = (check_network, check_storage, check_system)
+NODE_CHECKS = (check_network, check_storage, check_system, check_labels, check_kubelet)
 
 
 def check_nodes(
-    drafts: Iterable[Draft], problems: Problems, settings: ClusterSettings | None = None
+    drafts: Iterable[Draft],
+    problems: Problems,
+    settings: ClusterSettings | None = None,
+    doubtful: Container[str] = (),
 ) -> None:
-    """Everything about single nodes, nodes among each other, and against the cluster's keys."""
+    """Everything about single nodes, nodes among each other, and against the cluster's keys.
+
+    ``doubtful`` are those of the cluster's top-level keys that had mistakes of their own.
+    """
     drafts = list(drafts)
     for draft in drafts:
         for finding in _findings(draft.node):
             problems.add(draft.origin(finding.location), finding.message, finding.value)
-    _check_unique(drafts, problems)
+    check_unique(drafts, problems)
     if settings is not None:
-        _check_taken(drafts, settings, problems)
+        check_taken(drafts, settings, problems)
+        check_kubernetes(drafts, settings, problems, doubtful)
+        check_addons(settings, (draft.node for draft in drafts if draft.node), problems)
     roles_known = all(draft.node and "role" not in draft.doubtful for draft in drafts)
     leaders = any(draft.node and draft.node.role == Role.CONTROL_PLANE for draft in drafts)
     if drafts and roles_known and not leaders:
@@ -48,8 +58,8 @@ def check_settings(
     """Everything about the cluster's own keys."""
     if settings.updates.strategy == "etcd-lock":
         message = (
-            "needs etcd endpoints and client certificates, which the stack does not have yet; "
-            "write off or reboot"
+            "needs a client certificate of etcd's for Flatcar's locksmith, which machines are not "
+            "given; write off or reboot"
         )
         problems.add(("updates", "strategy"), message, "etcd-lock")
     _check_sources(settings, tuple(architectures), problems)
@@ -76,6 +86,8 @@ def unknown_versions(cluster: Cluster, known: Mapping[str, Container[str]]) -> t
             here: Location = ("assets", "sysexts", index)
             message = _unknown(extension.name, known, f"{written(here)}.url")
             problems.add((*here, "version"), message, extension.version)
+    for finding in unknown_addons(cluster, known):
+        problems.add(finding.location, finding.message, finding.value)
     return problems.all()
 
 
@@ -92,7 +104,10 @@ def warnings_of(cluster: Cluster) -> Iterator[str]:
             f"bootServer.url: {cluster.boot_server.url} is plain http and there are control "
             "planes: whoever is on the boot network can read what they are installed with"
         )
-    yield from _missing_versions(cluster, roles)
+    if cluster.assets.kubernetes is None:
+        yield from _missing_versions(cluster, roles)
+    yield from kubernetes_warnings(cluster)
+    yield from addon_warnings(cluster)
     yield from network_warnings(cluster.nodes, cluster.boot_server.url)
 
 
@@ -150,71 +165,3 @@ def _findings(node: Node | None) -> Iterator[Finding]:
     if node is not None:
         for check in NODE_CHECKS:
             yield from check(node)
-
-
-def _check_unique(drafts: Iterable[Draft], problems: Problems) -> None:
-    seen: dict[tuple[str, str], tuple[Location, Location]] = {}
-    for draft in drafts:
-        for kind, name, location in _identities(draft):
-            owner, place = seen.setdefault((kind, name), (draft.location, location))
-            same_entry = owner == draft.location and place == location
-            # A card's own address appears twice in one node: where it boots and where it is used.
-            if same_entry or (kind == "MAC address" and owner == draft.location):
-                continue
-            message = f"is also the {kind} of {written(owner)}; each may be given once"
-            problems.add(draft.origin(location), message, name)
-
-
-def _check_taken(drafts: Iterable[Draft], settings: ClusterSettings, problems: Problems) -> None:
-    """Addresses that the boot server has, or that DHCP would give to somebody else."""
-    server = urlsplit(settings.boot_server.url).hostname
-    dhcp = settings.boot_server.dhcp
-    given = dhcp.range if dhcp else None
-    for draft in drafts:
-        for kind, address, location in _identities(draft):
-            if kind != "address":
-                continue
-            if address == server:
-                message = "is the boot server's address; give the node another"
-                problems.add(draft.origin(location), message, address)
-            elif given and _within(address, given):
-                message = (
-                    f"lies in bootServer.dhcp.range ({given.start} to {given.end}), which DHCP "
-                    "gives to others; take one outside it or shorten the range"
-                )
-                problems.add(draft.origin(location), message, address)
-
-
-def _within(address: str, given: AddressRange) -> bool:
-    found, start, end = map(ip_address, (address, given.start, given.end))
-    return found.version == start.version and int(start) <= int(found) <= int(end)
-
-
-def _identities(draft: Draft) -> Iterator[tuple[str, str, Location]]:
-    node = draft.node
-    if node is None:
-        return
-    if "hostname" not in draft.doubtful:
-        yield "hostname", node.hostname, ("hostname",)
-    if "macAddress" not in draft.doubtful:
-        for index, mac in enumerate(node.mac_address):
-            yield "MAC address", mac, ("macAddress", index)
-    yield from _interface_identities(node)
-
-
-def _interface_identities(node: Node) -> Iterator[tuple[str, str, Location]]:
-    for name, card in node.network.ethernets.items():
-        if card.mac_address is not None:
-            here: Location = ("network", "ethernets", name, "macAddress")
-            yield "MAC address", card.mac_address, here
-    kinds: dict[str, Mapping[str, Any]] = {
-        "ethernets": node.network.ethernets,
-        "bonds": node.network.bonds,
-        "vlans": node.network.vlans,
-    }
-    for kind, interfaces in kinds.items():
-        for name, interface in interfaces.items():
-            for index, address in enumerate(interface.addresses):
-                plain = address.partition("/")[0]
-                if not plain.startswith("fe80:"):  # link-local: unique per link only
-                    yield "address", plain, ("network", kind, name, "addresses", index)

@@ -59,6 +59,8 @@ class NodeDocument(Document):
     status_tokens: dict[int, str] = {}  # generation -> SHA-256 (hex) of that generation's token
     auto_arm: bool = True  # False: install only after an operator's `arm`
     arm_for: int = 86_400  # seconds that arming lasts
+    # Texts by name of what may change while the machine runs (design decision 10): haproxy.cfg, ...
+    live: dict[str, str] = {}
     boot: BootValues
 
 
@@ -70,6 +72,7 @@ class SiteDocument(Document):
     cluster: str
     base_url: str
     public_page: bool = False
+    incarnation: int = 1  # of the cluster: one initialisation is granted for each (decision 11)
 
 
 class InstallMarker(Document):

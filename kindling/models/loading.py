@@ -12,14 +12,15 @@ from kindling.models.cluster import Cluster, ClusterSettings
 from kindling.models.crosschecks import check_nodes, check_settings, warnings_of
 from kindling.models.explain import explain, unknown_key
 from kindling.models.fields import fields_of
-from kindling.models.paths import Location
+from kindling.models.paths import Location, written
 from kindling.models.resolution import Draft, Problems, resolve
 from kindling.models.salvage import salvage, validate
 from kindling.models.secrets import find_secrets
 from kindling.models.yamlfile import read_yaml
 
 NODE_KEYS = ("defaults", "pools", "nodes")
-CONFIG_KEYS = ("cluster", "clusterFile", "lockFile", "storeToken")
+SECRET_KEYS = ("storeToken", "s3AccessKey", "s3SecretKey")
+CONFIG_KEYS = ("cluster", "clusterFile", "lockFile", "storeToken", "authorities", *SECRET_KEYS[1:])
 _SETTINGS_KEYS = tuple(fields_of(ClusterSettings))
 _STAND_INS: dict[Location, Any] = {
     ("name",): "unknown",
@@ -40,9 +41,9 @@ def load_cluster(data: Mapping[str, Any], *, source: str = "cluster") -> Cluster
         problem = Problem("cluster", "must be a map: keys with values, indented below it")
         raise StackFileError((problem,), source)
     problems = Problems(find_secrets(data))
-    settings = _settings(data, problems)
+    settings, doubtful = _settings(data, problems)
     drafts = resolve(data, problems)
-    check_nodes(drafts, problems, settings)
+    check_nodes(drafts, problems, settings, doubtful)
     if settings is not None:
         check_settings(settings, _architectures(drafts), problems)
     if found := problems.all():
@@ -70,8 +71,13 @@ def warnings(cluster: Cluster) -> tuple[str, ...]:
     return tuple(warnings_of(cluster))
 
 
-def _settings(data: Mapping[str, Any], problems: Problems) -> ClusterSettings | None:
-    """The cluster without its nodes; None only when nothing of it could be understood."""
+def _settings(
+    data: Mapping[str, Any], problems: Problems
+) -> tuple[ClusterSettings | None, frozenset[str]]:
+    """The cluster without its nodes, and its keys that are not to be relied on.
+
+    None only when nothing of it could be understood.
+    """
     raw: Any = {key: value for key, value in data.items() if key not in NODE_KEYS}
     settings, errors = validate(ClusterSettings, raw)
     for error in errors:
@@ -79,7 +85,8 @@ def _settings(data: Mapping[str, Any], problems: Problems) -> ClusterSettings | 
         if error["type"] == "extra_forbidden" and len(location) == 1:
             message = unknown_key(str(location[0]), (*_SETTINGS_KEYS, *NODE_KEYS))
         problems.add(location, message, value)
-    return settings or salvage(ClusterSettings, raw, errors, _STAND_INS)
+    doubtful = frozenset(str(error["loc"][0]) for error in errors if error["loc"])
+    return settings or salvage(ClusterSettings, raw, errors, _STAND_INS), doubtful
 
 
 def _architectures(drafts: list[Draft]) -> tuple[Architecture, ...]:
@@ -129,12 +136,24 @@ def _config_problems(config: Mapping[str, Any]) -> tuple[Problem, ...]:
     for key, value in _given(config).items():
         if key not in CONFIG_KEYS:
             found.append(Problem(f"config.kindling:{key}", unknown_key(key, CONFIG_KEYS)))
-        elif key == "storeToken" and value and not isinstance(value, Mapping):
-            message = (
-                "is not encrypted; set it with: pulumi config set --secret kindling:storeToken"
-            )
-            found.append(Problem("config.kindling:storeToken", message))
+        elif key in SECRET_KEYS and value and not isinstance(value, Mapping):
+            message = f"is not encrypted; set it with: pulumi config set --secret kindling:{key}"
+            found.append(Problem(f"config.kindling:{key}", message))
+        elif key == "authorities":
+            found += _plain_keys(value, ("authorities",))
     return tuple(found)
+
+
+def _plain_keys(value: Any, place: Location) -> list[Problem]:
+    """Private keys that lie there in plain text."""
+    if isinstance(value, Mapping):
+        inner = (_plain_keys(each, (*place, str(key))) for key, each in value.items())
+        return [problem for problems in inner for problem in problems]
+    if "PRIVATE KEY-----" not in str(value):
+        return []
+    path = written(place)
+    message = f"is not encrypted; set it with: pulumi config set --secret --path kindling:{path}"
+    return [Problem(f"config.kindling:{path}", message)]
 
 
 def _refusal(path: Path, place: str, message: str) -> StackFileError:

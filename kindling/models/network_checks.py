@@ -21,6 +21,20 @@ def check_network(node: Node) -> Iterator[Finding]:
     yield from _check_names(network)
     yield from _check_bonds(network)
     yield from _check_vlans(network)
+    yield from _check_address(node)
+
+
+def _check_address(node: Node) -> Iterator[Finding]:
+    """Where everything is static, the node's address is one of those."""
+    if node.address is None:
+        return
+    interfaces = node.network.interfaces.values()
+    given = [each.partition("/")[0] for one in interfaces for each in one.addresses]
+    static = [each for each in given if (":" in each) == (":" in node.address)]
+    asked = any(each.dhcp4 or each.dhcp6 for each in interfaces)
+    if static and not asked and node.address not in static:
+        message = f"is none of the node's addresses; choose one of: {', '.join(static)}"
+        yield Finding(("address",), message, node.address)
 
 
 def _interfaces(network: Network) -> Iterator[tuple[str, str, Interface]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_interface
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from kindling.models.architecture import Architecture
 from kindling.models.base import StackModel
+from kindling.models.kubernetes import Kubelet
 from kindling.models.network import Network
 from kindling.models.parsers import matching
 from kindling.models.passwd import Passwd
@@ -17,6 +19,7 @@ from kindling.models.systemd import Systemd
 from kindling.models.types import (
     Arch,
     Hostname,
+    IpAddress,
     LinkName,
     MacAddresses,
     Number,
@@ -84,7 +87,18 @@ class Node(StackModel):
     generation: Number = Field(1, ge=1, description="Raise it to install the machine again.")
     pool: LinkName | None = Field(None, description="Name of the pool whose values it takes.")
     labels: dict[LabelKey, LabelValue] = Field({}, description="Kubernetes labels.")
-    taints: tuple[Taint, ...] = Field((), description="Kubernetes taints.")
+    # None and () differ: only without the key does kubeadm taint control planes.
+    taints: tuple[Taint, ...] | None = Field(
+        None,
+        description="Kubernetes taints. When absent, control planes get kubeadm's own "
+        "(node-role.kubernetes.io/control-plane:NoSchedule); [] gives them none.",
+    )
+    address: IpAddress | None = Field(
+        None,
+        description="Where other machines reach it; its first static IPv4 address when absent. "
+        "Control planes, etcd nodes and load balancers need one, also when DHCP gives it.",
+    )
+    kubelet: Kubelet = Field(Kubelet(), description="Settings of its kubelet.")
     storage: Storage = Field(description="Disks, filesystems and files; installDisk at least.")
     network: Network = Field(Network(), description="Interfaces; DHCP when absent.")
     kernel_arguments: KernelArguments = Field(
@@ -104,6 +118,26 @@ class Node(StackModel):
     def primary_mac(self) -> str:
         """The MAC address that names the node's documents."""
         return self.mac_address[0]
+
+    @property
+    def reached_at(self) -> str | None:
+        """The address at which other machines reach it, when the stack file tells one."""
+        if self.address is not None:
+            return self.address
+        static = [a for each in self.network.interfaces.values() for a in each.addresses]
+        ipv4 = [address for address in static if ":" not in address]
+        return (ipv4 or static)[0].partition("/")[0] if static else None
+
+    def interface_beside(self, address: str) -> str | None:
+        """The interface with a static address in the network of ``address``, as the file names it.
+
+        Linux may call a card otherwise: see docs/flatcar.md.
+        """
+        wanted = ip_address(address)
+        for name, interface in self.network.interfaces.items():
+            if any(wanted in ip_interface(each).network for each in interface.addresses):
+                return name
+        return None
 
     @property
     def only_card(self) -> str | None:

@@ -117,7 +117,7 @@ def _plain_type(field: Schema) -> str:
         return f"list of {_type(field['items'])}"
     if kind == "object":
         values = field.get("additionalProperties")
-        return f"map of {_type(values)}" if values else "map"
+        return f"map of {_type(values)}" if isinstance(values, dict) else "map"
     words = {"string": "text", "boolean": "true or false"}
     kinds: list[str] = kind if isinstance(kind, list) else [kind]
     return " or ".join(words.get(each, each) for each in kinds)

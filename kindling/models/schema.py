@@ -14,6 +14,12 @@ from kindling.models.cluster import ClusterSettings
 from kindling.models.node import Node
 
 Schema = dict[str, Any]
+_ENCRYPTED: Schema = {
+    "type": "object",
+    "properties": {"secure": {"type": "string"}},
+    "required": ["secure"],
+    "additionalProperties": False,
+}
 OWN_KEYS = ("hostname", "macAddress", "pool")  # of one node, never of defaults or a pool
 
 
@@ -98,14 +104,10 @@ def _stack_definitions() -> dict[str, Schema]:
                 **text,
                 "description": "Path of the lock file that pins every artifact.",
             },
-            "kindling:storeToken": {
-                "type": "object",
-                "description": "The operator's token of the boot server, encrypted. Set it with: "
-                "pulumi config set --secret kindling:storeToken",
-                "properties": {"secure": text},
-                "required": ["secure"],
-                "additionalProperties": False,
-            },
+            "kindling:storeToken": _secret("The operator's token of the boot server", "storeToken"),
+            "kindling:authorities": _authorities(),
+            "kindling:s3AccessKey": _secret("Access key of etcd.snapshots.s3", "s3AccessKey"),
+            "kindling:s3SecretKey": _secret("Secret key of etcd.snapshots.s3", "s3SecretKey"),
         },
     }
     known = "|".join(key.partition(":")[2] for key in config["properties"])
@@ -124,6 +126,45 @@ def _stack_definitions() -> dict[str, Schema]:
             "required": ["config"],
             "additionalProperties": False,
         }
+    }
+
+
+def _secret(what: str, key: str) -> Schema:
+    """A value that Pulumi encrypted."""
+    return {
+        **_ENCRYPTED,
+        "description": f"{what}, encrypted. Set it with: pulumi config set --secret kindling:{key}",
+    }
+
+
+def _authorities() -> Schema:
+    """Authorities of the user's own: as a whole encrypted, or each value by itself."""
+    pair: Schema = {
+        "type": "object",
+        "properties": {
+            "certificate": {"anyOf": [{"type": "string"}, _ENCRYPTED]},
+            "key": _ENCRYPTED,
+        },
+        "required": ["certificate", "key"],
+        "additionalProperties": False,
+    }
+    account: Schema = {
+        "type": "object",
+        "properties": {"key": _ENCRYPTED},
+        "required": ["key"],
+        "additionalProperties": False,
+    }
+    pairs = dict.fromkeys(("kubernetes", "frontProxy", "etcd"), pair)
+    parts: Schema = {
+        "type": "object",
+        "properties": {**pairs, "serviceAccount": account},
+        "additionalProperties": False,
+    }
+    return {
+        "anyOf": [_ENCRYPTED, parts],
+        "description": "Authorities that exist already (kubernetes, frontProxy, etcd: certificate "
+        "and key in PEM; serviceAccount: key); made by the stack when absent. Set them with: "
+        "pulumi config set --secret --path kindling:authorities.kubernetes.key, ...",
     }
 
 

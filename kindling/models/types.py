@@ -75,6 +75,7 @@ Text = Annotated[str, Field(min_length=1)]
 Setting = Annotated[str, BeforeValidator(parse_setting), _schema(type=["string", "integer"])]
 Number = Annotated[int, BeforeValidator(refuse_truth)]
 Natural = Annotated[int, Field(ge=0), BeforeValidator(refuse_truth)]
+Positive = Annotated[int, Field(ge=1), BeforeValidator(refuse_truth)]
 Flag = Annotated[bool, BeforeValidator(refuse_quotes)]
 Duration = Annotated[
     int,

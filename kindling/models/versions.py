@@ -11,7 +11,7 @@ from kindling.models.role import Role
 from kindling.models.types import Arch, LinkName, Location, Sha256, Url, Version
 
 Channel = Literal["stable", "beta", "alpha", "lts"]
-Component = Literal["flatcar", "kubernetes", "containerd", "etcd", "keepalived"]
+Component = Literal["flatcar", "kubernetes", "containerd", "etcd", "keepalived", "haproxy"]
 
 
 class Flatcar(StackModel):
@@ -42,7 +42,12 @@ class Assets(StackModel):
     kubernetes: Version | None = Field(None, description="Kubernetes version, such as 1.33.6.")
     containerd: Version | None = Field(None, description="containerd version.")
     etcd: Version | None = Field(None, description="etcd version (control planes and etcd nodes).")
-    keepalived: Version | None = Field(None, description="keepalived version (load balancers).")
+    keepalived: Version | None = Field(
+        None, description="keepalived version (machines that share a virtual address)."
+    )
+    haproxy: Version | None = Field(
+        None, description="HAProxy version (load balancers), run from its image."
+    )
     sysexts: tuple[Sysext, ...] = Field((), description="Further system extensions.")
     urls: dict[Component, dict[Arch, Url]] = Field(
         {},
@@ -61,6 +66,7 @@ class Assets(StackModel):
             "containerd": self.containerd,
             "etcd": self.etcd,
             "keepalived": self.keepalived,
+            "haproxy": self.haproxy,
         }
         given = {name: version for name, version in named.items() if version is not None}
         return {"flatcar": self.flatcar.version, **given}

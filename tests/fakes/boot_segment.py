@@ -135,6 +135,7 @@ class BootSegment:
         self.files: dict[str, bytes] = {}
         self.ignitions: dict[str, bytes] = {}  # by node name, instead of the right ones
         self.reboot_once = False
+        self.reboot_at = "booted"  # the state whose report is answered with it
         self.truncated: set[str] = set()  # files whose last bytes never come
         self._tickets: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -219,7 +220,7 @@ class BootSegment:
             return self.answers[state].pop(0), {"error": "as the test ordered"}
         if state in ("installed", "booted"):
             node.installed = max(node.installed, report["generation"])
-        reboot = self.reboot_once and state == "booted"
+        reboot = self.reboot_once and state == self.reboot_at
         self.reboot_once = self.reboot_once and not reboot
         return 200, {"state": state, "reboot": reboot}
 

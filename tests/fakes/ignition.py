@@ -33,3 +33,14 @@ def validate(ignition: bytes) -> str:
     program = shutil.which("ignition-validate") or str(_LOCAL)
     done = subprocess.run([program, "-"], input=ignition, capture_output=True, check=False)
     return (done.stdout + done.stderr).decode().strip() if done.returncode else ""
+
+
+def everything(document: dict[str, Any]) -> str:
+    """All text of an Ignition document: itself, and every file in it, unpacked."""
+    files = document.get("storage", {}).get("files", ())
+    inside = [
+        content(file["contents"]).decode(errors="replace")
+        for file in files
+        if file.get("contents", {}).get("source", "").startswith("data:")
+    ]
+    return "\n".join([json.dumps(document), *inside])

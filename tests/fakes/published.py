@@ -74,6 +74,14 @@ def node_document(host: str = HOST, mac: str = MAC, **values: Any) -> NodeDocume
     )
 
 
+def cluster_documents(**roles: str) -> list[NodeDocument]:
+    """Documents of a cluster, by role of each host: ``cp1="control-plane"``, ``w1="worker"``."""
+    return [
+        node_document(f"{name}.example", f"52:54:00:00:01:{number:02x}", role=role)
+        for number, (name, role) in enumerate(roles.items(), start=1)
+    ]
+
+
 @dataclass
 class Clock:
     """Seconds since the epoch, as the server sees them."""
@@ -157,10 +165,39 @@ class Published:
         for state in ("installing", "installed", "booted"):
             assert self.report(state, generation).status_code == 200
 
-    def operator(self, method: str, path: str, **headers: str) -> Any:
+    def claim(
+        self, host: str = HOST, purpose: str = "kubernetes", *, generation: int = 1, **more: Any
+    ) -> Any:
+        """Ask for the claim to initialise, as the node ``host``; the answer's JSON."""
+        mac = next(d.macs[0] for d in self.documents if d.hostname == host)
+        answer = self.machine.post(
+            f"/claim/{mac}",
+            json={"purpose": purpose, "generation": generation, **more},
+            headers={"Authorization": f"Bearer {token_of(host, generation)}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def tell(self, state: str, host: str = HOST, generation: int = 1, **more: Any) -> Any:
+        """Post a status as the node ``host``; the answer's JSON."""
+        mac = next(d.macs[0] for d in self.documents if d.hostname == host)
+        token = token_of(host, generation)
+        answer = self.report(state, generation, mac=mac, token=token, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    @property
+    def documents(self) -> list[NodeDocument]:
+        """Every published node document."""
+        files = (self.directory / "nodes").glob("*.json")
+        return [NodeDocument.model_validate_json(file.read_bytes()) for file in files]
+
+    def operator(
+        self, method: str, path: str, body: dict[str, str] | None = None, **headers: str
+    ) -> Any:
         """A request with the operator's token."""
         headers["Authorization"] = f"Bearer {OPERATOR}"
-        return self.machine.request(method, path, headers=headers)
+        return self.machine.request(method, path, headers=headers, json=body)
 
     def node(self, host: str = HOST) -> Any:
         """A node as ``/api`` shows it."""

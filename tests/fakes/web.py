@@ -52,6 +52,7 @@ class Web:
         self.etags: dict[str, str] = {}
         self.always = always
         self.seen: list[Seen] = []
+        self.posted: list[tuple[str, bytes]] = []  # path and body; each is answered with {}
         self._released = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -93,6 +94,14 @@ class Web:
             def do_HEAD(self) -> None:
                 web._note(self)
                 _send(self, web.always or Answer(), web, body=False)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                web.posted.append((self.path, body))
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
 
             def log_message(self, format: str, *args: object) -> None:
                 """Tests look at `Web.seen` instead."""

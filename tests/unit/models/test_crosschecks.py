@@ -10,7 +10,7 @@ import pytest
 from kindling.errors import StackFileError
 from kindling.models.crosschecks import unknown_versions
 from kindling.models.loading import load_cluster, warnings
-from tests.fakes.clusters import cluster, node
+from tests.fakes.clusters import cluster, fleet, node
 
 
 def problems_of(data: Any) -> list[str]:
@@ -76,7 +76,7 @@ def test_nodes_do_not_share_what_is_theirs_and_one_is_a_control_plane(
 
 def test_an_address_in_a_pool_that_several_nodes_take_is_told_once() -> None:
     pools = {"edge": {"network": ethernet(addresses=["192.0.2.1/24"])}}
-    nodes = [node(number, pool="edge") for number in range(1, 5)]
+    nodes = [node(number, pool="edge", address=None) for number in range(1, 5)]
     assert problems_of(cluster(*nodes, pools=pools)) == [
         (
             'pools.edge.network.ethernets.eth0.addresses[0]: "192.0.2.1" is also the address of '
@@ -316,11 +316,11 @@ def test_storage_hangs_together(storage: dict[str, Any], sentence: str) -> None:
     assert problems_of(bad) == [f"nodes[0].storage.{sentence}"]
 
 
-def test_etcd_lock_is_refused_while_the_stack_has_no_etcd_certificates() -> None:
+def test_etcd_lock_is_refused_while_locksmith_gets_no_certificate() -> None:
     assert problems_of(cluster(updates={"strategy": "etcd-lock"})) == [
         (
-            'updates.strategy: "etcd-lock" needs etcd endpoints and client certificates, which '
-            "the stack does not have yet; write off or reboot"
+            "updates.strategy: \"etcd-lock\" needs a client certificate of etcd's for Flatcar's "
+            "locksmith, which machines are not given; write off or reboot"
         )
     ]
 
@@ -354,6 +354,7 @@ KNOWN = {
     "kubernetes": frozenset({"1.33.4", "1.9.0", "1.32.0"}),
     "containerd": frozenset({"2.1.4"}),
     "etcd": frozenset({"3.6.6"}),
+    "flannel": frozenset({"0.27.4"}),
 }
 
 
@@ -397,8 +398,9 @@ def test_plain_http_with_control_planes_is_warned_about() -> None:
 
 
 def test_a_role_without_its_extension_is_warned_about() -> None:
-    data = cluster(node(1), node(2, role="load-balancer"))
+    data = fleet(node(1, role="etcd"), node(2, role="control-plane"), node(3, role="load-balancer"))
     assert warnings(load_cluster(data)) == (
+        "assets.kubernetes: no version is given, so control-plane nodes lack it",
         "assets.keepalived: no version is given, so load-balancer nodes lack it",
     )
 

@@ -14,7 +14,7 @@ from kindling.models.cluster import Cluster
 from kindling.models.loading import load_cluster, load_file
 from kindling.models.node import Node
 from kindling.models.yamlfile import parse_yaml
-from tests.fakes.clusters import cluster, node
+from tests.fakes.clusters import cluster, fleet, node
 
 
 def refusal(data: Any) -> list[str]:
@@ -108,6 +108,28 @@ SECRETS: list[tuple[dict[str, Any], str]] = [
         "nodes[0].preInstallCommands[0]",
     ),
     (cluster(proxy={"http": "http://user:s3cret@proxy:3128"}), "proxy.http"),
+    (
+        cluster(etcd={"snapshots": {"s3": {"endpoint": "https://s3", "bucket": "etcd",
+                                           "secretKey": "s3cret"}}}),
+        "etcd.snapshots.s3.secretKey",
+    ),
+    (
+        cluster(kubernetes={"apiServer": {"extraArgs": {"oidc-client-secret": "s3cret"}}}),
+        "kubernetes.apiServer.extraArgs.oidc-client-secret",
+    ),
+    (cluster(node(kubelet={"extraArgs": {"some-token": "s3cret"}})),
+     "nodes[0].kubelet.extraArgs.some-token"),
+    (
+        cluster(addons={"flux": {"patches": [{"kind": "Secret", "stringData": {"a": "s3cret"}}]}}),
+        "addons.flux.patches[0]",
+    ),
+    (cluster(kubernetes={"apiServer": {"oidc": {"clientSecret": "s3cret"}}}),
+     "kubernetes.apiServer.oidc.clientSecret"),
+    (cluster(node(kubelet={"settings": {"x": {"secure": "s3cret"}}})),
+     "nodes[0].kubelet.settings.x.secure"),
+    (cluster(credentials={"privateKey": "s3cret"}), "credentials.privateKey"),
+    (cluster(kubernetes={"apiServer": {"encryption": {"secret": "s3cret"}}}),
+     "kubernetes.apiServer.encryption.secret"),
 ]  # fmt: skip
 
 
@@ -130,6 +152,35 @@ def test_the_refusal_of_a_token_names_the_configuration_key_to_use() -> None:
 
 def test_labels_may_have_any_name() -> None:
     assert load_cluster(cluster(node(labels={"token": "x"}))).nodes[0].labels == {"token": "x"}
+
+
+def test_words_of_kubernetes_are_no_secrets() -> None:
+    """Sections with telling names, paths of files, and what stands in others' documents."""
+    volume = {"name": "tls", "secret": {"secretName": "tls"}}
+    data = cluster(
+        node(labels={"secret": "x"}, kubelet={"settings": {"serverTLSBootstrap": True}}),
+        credentials={"rotation": 2},
+        kubernetes={
+            "apiServer": {
+                "encryption": {"resources": ["secrets"]},
+                "extraArgs": {"token-auth-file": "/etc/tokens.csv", "anonymous-auth": "false"},
+            },
+        },
+        addons={
+            "coredns": {"hosts": {"192.0.2.9": ["token", "password.example.com"]}},
+            "metricsServer": {
+                "patches": [
+                    {
+                        "apiVersion": "apps/v1",
+                        "kind": "Deployment",
+                        "metadata": {"name": "metrics-server"},
+                        "spec": {"template": {"spec": {"volumes": [volume]}}},
+                    }
+                ]
+            },
+        },
+    )
+    assert load_cluster(data).addons.metrics_server is not None
 
 
 def test_duplicate_keys_are_told_with_line_and_column_all_of_them() -> None:
@@ -214,6 +265,31 @@ def test_problems_of_the_configuration_and_of_the_cluster_are_told_together(tmp_
     assert "s3cret" not in message
 
 
+@pytest.mark.parametrize("key", ["storeToken", "s3AccessKey", "s3SecretKey"])
+def test_a_secret_of_the_configuration_is_encrypted(tmp_path: Path, key: str) -> None:
+    config = {"kindling:cluster": cluster(), f"kindling:{key}": "s3cret"}
+    message = told(write(tmp_path / "a.yaml", {"config": config}))
+    assert f"config.kindling:{key}: is not encrypted; set it with: pulumi config set" in message
+    assert "s3cret" not in message
+    config[f"kindling:{key}"] = {"secure": "AAABAM4q"}
+    assert load_file(write(tmp_path / "b.yaml", {"config": config}))
+
+
+def test_authorities_are_encrypted_as_a_whole_or_key_by_key(tmp_path: Path) -> None:
+    pair = {"certificate": "-----BEGIN CERTIFICATE-----\n", "key": {"secure": "AAABAM4q"}}
+
+    def file(authorities: Any) -> Path:
+        config = {"kindling:cluster": cluster(), "kindling:authorities": authorities}
+        return write(tmp_path / "Pulumi.a.yaml", {"config": config})
+
+    assert load_file(file({"secure": "AAABAM4q"}))
+    assert load_file(file({"kubernetes": pair}))
+    plain = pair | {"key": "-----BEGIN PRIVATE KEY-----\ns3cret"}
+    message = told(file({"kubernetes": plain}))
+    assert "config.kindling:authorities.kubernetes.key: is not encrypted; set it with" in message
+    assert "s3cret" not in message
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -245,6 +321,6 @@ def test_a_thousand_nodes_share_the_work_of_defaults_and_pools() -> None:
         node(number, hostname=f"n{number}.example.com", macAddress=f"02000000{number:04x}")
         for number in range(1000)
     ]
-    loaded = load_cluster(cluster(*nodes, defaults={"labels": {"a": "b"}}))
+    loaded = load_cluster(fleet(*nodes, defaults={"labels": {"a": "b"}}))
     assert len(loaded.nodes) == 1000
-    assert len(refusal(cluster(*nodes, defaults={"generation": 0}))) == 1
+    assert len(refusal(fleet(*nodes, defaults={"generation": 0}))) == 1

@@ -41,7 +41,8 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
         cluster(zzz=1),
         (
             "zzz: is not a key here; the keys are: name, sshAuthorizedKeys, proxy, bootServer, "
-            "assets, updates, defaults, pools, nodes"
+            "assets, updates, kubernetes, etcd, cni, addons, manifests, credentials, roll, "
+            "defaults, pools, nodes"
         ),
     ),
     (cluster(pool={}), "pool: is not a key here; did you mean pools?"),
@@ -80,7 +81,7 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
             "write it like example.com/rack or rack"
         ),
     ),
-    (cluster(node(taints=None)), "nodes[0].taints: is empty; give a value or remove the key"),
+    (cluster(node(labels=None)), "nodes[0].labels: is empty; give a value or remove the key"),
     (
         cluster(node(taints="x")),
         'nodes[0].taints: "x" must be a list: one entry per line, each begins with -',
