@@ -1,24 +1,28 @@
-"""``/api``: what the page shows, as JSON, and the operator's arm and disarm."""
+"""``/api/nodes`` and more: what the page shows, as JSON, and what an operator orders of a node."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kindling.bootserver.addresses import short_text
 from kindling.bootserver.answers import json_answer, refusal
 from kindling.bootserver.artifacts import list_artifacts
+from kindling.bootserver.clusters import claim_json
 from kindling.bootserver.context import Context
+from kindling.bootserver.operator import who_of
+from kindling.bootserver.orders import arm, ask_reboot, cancel_reboot, disarm
 from kindling.bootserver.records import Audit, Event
 from kindling.bootserver.states import Record, State, state_of
-from kindling.bootserver.transitions import Refusal, arm, disarm, published
+from kindling.bootserver.transitions import Refusal, published
 from kindling.bootserver.views import NodeView, Pictures
 from kindling.models.documents import NodeDocument
+
+Action = Literal["arm", "disarm", "reboot", "cancel"]
 
 
 class Api:
@@ -60,38 +64,60 @@ class Api:
         """Take a node's arming back; who did it is kept in the audit trail."""
         return await self._operate(request, "disarm")
 
-    async def _operate(self, request: Request, action: str) -> Response:
+    async def reboot(self, request: Request) -> Response:
+        """Ask a machine to restart; it hears of it in the answer to its next report."""
+        return await self._operate(request, "reboot")
+
+    async def cancel_reboot(self, request: Request) -> Response:
+        """Take that back. Without a request nothing happens: the machine may have followed it."""
+        return await self._operate(request, "cancel")
+
+    async def _operate(self, request: Request, action: Action) -> Response:
         document = self._context.find(request.path_params["name"])
         if document is None:
             return _no_such_node()
-        who = short_text(request.headers.get("kindling-operator", ""), 100) or "operator"
-        decided = await run_in_threadpool(self._decide, document, action, who)
+        decided = await run_in_threadpool(self._decide, document, action, who_of(request))
         if isinstance(decided, Refusal):
             return refusal(decided.status, decided.reason)
         state = state_of(decided, document, self._context.clock())
-        return json_answer({"host": document.hostname, "state": str(state)})
+        return json_answer(
+            {
+                "host": document.hostname,
+                "state": str(state),
+                "rebootRequested": decided.reboot_at,
+            }
+        )
 
-    def _decide(self, document: NodeDocument, action: str, who: str) -> Record | Refusal:
+    def _decide(self, document: NodeDocument, action: Action, who: str) -> Record | Refusal:
         context, now = self._context, self._context.clock()
         since = context.published_at(document)
         key = (document.stack, document.hostname)
 
         def decide(stored: Record | None) -> Record | Refusal:
             record = published(stored, document, since)
-            if action == "arm":
-                return arm(record, document, who, now)
-            return disarm(record, document, who)
+            match action:
+                case "arm":
+                    return arm(record, document, who, now)
+                case "disarm":
+                    return disarm(record, document, who)
+                case "reboot":
+                    return ask_reboot(record, document, who, now)
+                case "cancel":
+                    return cancel_reboot(record)
 
         before = context.record_of(document)
-        detail = f"generation {document.generation}"
-        if action == "arm" and state_of(before, document, now) is State.HELD:
-            detail += f"; was held: {before.held}"
-        return context.records.change(
-            *key,
-            decide,
-            entry=Audit(*key, now, who, action, detail),
-            now=now,
-        )
+        if action == "cancel" and before.reboot_at is None:
+            return before
+        entry = Audit(*key, now, who, action, _detail(before, document, action, now))
+        return context.records.change(*key, decide, entry=entry, now=now)
+
+
+def _detail(record: Record, document: NodeDocument, action: Action, now: float) -> str:
+    """What the audit trail says beside who did what."""
+    if action in ("reboot", "cancel"):
+        return f"restart of generation {record.installed_generation}"
+    held = action == "arm" and state_of(record, document, now) is State.HELD
+    return f"generation {document.generation}" + (f"; was held: {record.held}" if held else "")
 
 
 def node_json(view: NodeView) -> dict[str, Any]:
@@ -123,8 +149,25 @@ def node_json(view: NodeView) -> dict[str, Any]:
         "failures": record.failures,
         "held": record.held or None,
         "simulated": view.simulated,
+        "stage": _stage(record),
+        "silentSince": view.silent_since,
+        "rebootRequested": record.reboot_at,
+        "claims": [claim_json(claim) for claim in view.claims],
         "lastSeen": sighting.at if sighting else None,
         "address": sighting.address if sighting else None,
+    }
+
+
+def _stage(record: Record) -> dict[str, Any] | None:
+    """Where the installed system is in the cluster; null until it said so since its boot."""
+    if not record.stage:
+        return None
+    return {
+        "state": record.stage,
+        "at": record.stage_at,
+        "message": record.stage_message,
+        "generation": record.stage_generation,
+        "incarnation": record.stage_incarnation,
     }
 
 
@@ -133,6 +176,7 @@ def _details(view: NodeView) -> dict[str, Any]:
     return {
         "failure": record.failure or None,
         "failureLog": record.failure_log or None,
+        "stageLog": record.stage_log or None,
         "machine": _camel(asdict(sighting)) if sighting else None,
         "boots": [[_line(event) for event in boot] for boot in view.boots],
         "audit": [

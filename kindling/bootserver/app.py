@@ -20,6 +20,8 @@ from kindling.bootserver.access import Access
 from kindling.bootserver.answers import unavailable
 from kindling.bootserver.api import Api
 from kindling.bootserver.boot import BootScripts
+from kindling.bootserver.claiming import ClaimRoute
+from kindling.bootserver.clusters import Clusters
 from kindling.bootserver.context import Context, make_context
 from kindling.bootserver.events import EventStreams
 from kindling.bootserver.fast import FastPath
@@ -52,9 +54,9 @@ def create_app(
     """
     context = make_context(settings, clock) if clock else make_context(settings)
     pictures = Pictures(context)
-    metrics = Metrics(lambda: pictures.newest().counts)
+    metrics = Metrics(lambda: pictures.newest().counts, lambda: pictures.newest().silent)
     api, page, access = Api(context, pictures), Page(context, pictures), Access(context)
-    boot, ignition = BootScripts(context), IgnitionFiles(context)
+    boot, ignition, clusters = BootScripts(context), IgnitionFiles(context), Clusters(context)
     streams = EventStreams(pictures)
     published = files.routes(settings, context.store_changed, metrics.uploaded)
     viewer = access.viewer
@@ -70,10 +72,11 @@ def create_app(
         Route("/ignition/{mac}", ignition, methods=read),
         Route("/live/{mac}", LiveDocuments(context).get, methods=["GET"]),
         Route("/status/{mac}", Statuses(context).post, methods=["POST"]),
+        Route("/claim/{mac}", ClaimRoute(context).post, methods=["POST"]),
         Route("/api/nodes", viewer(api.nodes), methods=["GET"]),
         Route("/api/nodes/{name}", viewer(api.node), methods=["GET"]),
-        Route("/api/nodes/{name}/arm", require_operator(api.arm, settings), methods=["POST"]),
-        Route("/api/nodes/{name}/disarm", require_operator(api.disarm, settings), methods=["POST"]),
+        *_orders(api, clusters, settings),
+        Route("/api/clusters", viewer(clusters.list), methods=["GET"]),
         Route("/api/unknown", viewer(api.unknown), methods=["GET"]),
         Route("/api/artifacts", viewer(api.artifacts), methods=["GET"]),
         Route("/api/events", viewer(streams.get), methods=["GET"]),
@@ -89,6 +92,22 @@ def create_app(
     hot["ignition"] = ignition
     hot["assets"] = WatchedFiles(hot["assets"], context)
     return FastPath(app, hot, metrics)
+
+
+def _orders(api: Api, clusters: Clusters, settings: Settings) -> list[Route]:
+    """What only the operator may do, each with the token."""
+    orders = [
+        ("/api/nodes/{name}/arm", "POST", api.arm),
+        ("/api/nodes/{name}/disarm", "POST", api.disarm),
+        ("/api/nodes/{name}/reboot", "POST", api.reboot),
+        ("/api/nodes/{name}/reboot", "DELETE", api.cancel_reboot),
+        ("/api/nodes/{name}/reboot/cancel", "POST", api.cancel_reboot),
+        ("/api/clusters/{stack}/release", "POST", clusters.release),
+    ]
+    return [
+        Route(path, require_operator(handler, settings), methods=[method])
+        for path, method, handler in orders
+    ]
 
 
 @asynccontextmanager

@@ -27,5 +27,11 @@ def list_artifacts(settings: Settings) -> list[Artifact]:
 
 
 def _artifact(found: Stat) -> Artifact:
-    arch = next((str(a) for a in Architecture if str(a) in found.path), "")
-    return Artifact(found.path, arch, found.size, found.sha256, found.owners)
+    return Artifact(found.path, _arch_of(found.path), found.size, found.sha256, found.owners)
+
+
+def _arch_of(path: str) -> str:
+    """Manifests are for all architectures, whatever words are in their names."""
+    if path.startswith("assets/manifests/"):
+        return ""
+    return next((str(arch) for arch in Architecture if str(arch) in path), "")

@@ -19,7 +19,7 @@ from kindling.bootserver.addresses import mac_of, short_text
 from kindling.bootserver.answers import refusal
 from kindling.bootserver.context import Context
 from kindling.bootserver.limiter import Limiter
-from kindling.bootserver.observer import Seen
+from kindling.bootserver.observer import Booting, Seen
 from kindling.bootserver.recent import RecentAnswers
 from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.scripts import disk_script, entry_script, install_script, stop_script
@@ -96,6 +96,8 @@ class BootScripts:
         """A published node's script, and whether it only boots the disk."""
         context, now = self._context, self._context.clock()
         record = context.record_of(document)
+        if record.reboot_at is not None:
+            context.observer.note(Booting(document.stack, document.hostname, now))
         if told.arch != document.arch.ipxe:
             reason = architecture_problem(document, told.arch)
             self._note(document, timeline.SCRIPT_STOP, reason, told, address)

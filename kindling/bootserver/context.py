@@ -12,6 +12,7 @@ from typing import Self
 from starlette.types import Scope
 
 from kindling.bootserver.addresses import client_address
+from kindling.bootserver.claimstore import Claims
 from kindling.bootserver.database import Database, keep_secret
 from kindling.bootserver.documents import Documents
 from kindling.bootserver.mirror import Mirror
@@ -21,12 +22,12 @@ from kindling.bootserver.settings import Settings
 from kindling.bootserver.states import Record
 from kindling.bootserver.tickets import Tickets
 from kindling.bootserver.transitions import published
-from kindling.models.documents import NodeDocument
+from kindling.models.documents import NodeDocument, SiteDocument
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The handlers' tools. ``clock`` gives seconds since the epoch."""
+    """The handlers' tools. ``clock`` gives seconds since the epoch, ``started`` is its first."""
 
     settings: Settings
     documents: Documents
@@ -34,8 +35,10 @@ class Context:
     records: Records
     mirror: Mirror
     observer: Observer
+    claims: Claims
     tickets: Tickets
     clock: Callable[[], float]
+    started: float
     stack: ExitStack
 
     def __enter__(self) -> Self:
@@ -75,6 +78,15 @@ class Context:
         wanted = name.lower()
         return next((d for d in self.documents.all() if d.hostname.lower() == wanted), None)
 
+    def cluster_of(self, document: NodeDocument) -> list[NodeDocument]:
+        """Every published node of the same cluster, itself included."""
+        key = (document.stack, document.cluster)
+        return [d for d in self.documents.all() if (d.stack, d.cluster) == key]
+
+    def site(self, stack: str) -> SiteDocument | None:
+        """What a stack published of itself."""
+        return next((site for site in self.documents.sites() if site.stack == stack), None)
+
     def store_changed(self, path: str, size: int) -> None:
         """Something was published or deleted through this process."""
         self.documents.changed()
@@ -110,7 +122,9 @@ def make_context(settings: Settings, clock: Callable[[], float] = time.time) -> 
             records=records,
             mirror=mirror,
             observer=Observer(database),
+            claims=Claims(database, settings.private / "claims"),
             tickets=Tickets(keep_secret(database, "secret")),
             clock=clock,
+            started=clock(),
             stack=stack.pop_all(),
         )

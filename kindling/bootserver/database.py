@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from kindling.bootserver import schema
 from kindling.bootserver.recordsfile import RecordsFile
+from kindling.bootserver.upgrades import bring_up_to_date, made_at
 from kindling.errors import BootServerError
 
 _WRITES = "kindling_writes"
@@ -21,7 +22,10 @@ _BUSY_TIMEOUT = 20_000  # ms that a writer waits for another one
 
 
 class Database:
-    """An engine with two ways in: `reading` sees one snapshot, `writing` is the only writer."""
+    """An engine with two ways in: `reading` sees one snapshot, `writing` is the only writer.
+
+    ``made_at`` is when the database was made: before that it knows nothing.
+    """
 
     def __init__(self, url: str) -> None:
         if url in ("sqlite://", "sqlite:///:memory:"):
@@ -44,7 +48,8 @@ class Database:
             sa.event.listen(self._engine, "connect", lambda *_: self.verify(), insert=True)
         with self.writing() as connection:
             schema.metadata.create_all(connection)
-            _check_version(connection)
+            bring_up_to_date(connection)
+            self.made_at = made_at(connection)
 
     @property
     def sqlite_file(self) -> str | None:
@@ -140,18 +145,6 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # IMMEDIATE: a transaction that reads and then writes would fail as busy, and not wait.
     writes = connection.get_execution_options().get(_WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _check_version(connection: sa.Connection) -> None:
-    found = connection.scalar(_secret("schema"))
-    if found is None:
-        values = {"name": "schema", "value": str(schema.VERSION)}
-        connection.execute(sa.insert(schema.meta).values(values))
-    elif found != str(schema.VERSION):
-        raise BootServerError(
-            f"the boot records have version {found}, this server writes {schema.VERSION}; start the"
-            " server that made them, or move the database away: the disks' markers rebuild it"
-        )
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kindling.bootserver import timeline
+from kindling.bootserver.durations import age
 from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.states import (
     Record,
@@ -13,6 +14,7 @@ from kindling.bootserver.states import (
     armed_until,
     has_drifted,
     known_digests,
+    needs_install,
     running_digest,
 )
 from kindling.models.documents import NodeDocument
@@ -68,6 +70,9 @@ _STEPS = (
 _NOT_INSTALLED = (State.PENDING, State.ARMED, State.FAILED)
 _NOT_BOOTED = 20 * 60  # seconds after `installed`
 _NOT_SEEN = 30 * 60  # seconds after arming
+_NOT_RESTARTED = 10 * 60  # seconds after it was asked for
+_WARNING = "warning: "  # what follows it in a stage's message is no reason to leave the stage
+_NOT_IN = 15 * 60  # seconds of initialising or joining
 
 
 def diagnose(
@@ -88,18 +93,46 @@ def diagnose(
             return f"Held: {record.held}. `{_arm(document)}` releases it."
         case State.PENDING:
             return _pending(record, document)
-        case State.ARMED | State.INSTALLING | State.FAILED:
+        case State.ARMED | State.INSTALLING | State.FAILED if needs_install(record, document):
             return _unfinished(record, document, state, sighting, boot, now)
     return _installed(record, document, now)
 
 
-def age(seconds: float) -> str:
-    """A duration as people say it: ``40 s``, ``12 min``, ``5 h``, ``3 days``."""
-    seconds = max(0.0, seconds)
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // unit:.0f} {name}"
-    return f"{seconds // 86_400:.0f} days"
+def diagnose_stage(
+    record: Record, document: NodeDocument, silent_since: float | None, now: float
+) -> str:
+    """What keeps an installed system from its place in the cluster; else an empty string."""
+    found = []
+    if silent_since is not None:
+        found.append(
+            f"It has not reported for {age(now - silent_since)}. Is it switched on, and does it"
+            f" reach {document.boot.base_url}?"
+        )
+    if record.reboot_at is not None and now - record.reboot_at > _NOT_RESTARTED:
+        found.append(
+            f"{record.reboot_by} asked for a restart {age(now - record.reboot_at)} ago, and none"
+            " was seen. It is told in the answer to each report: look at its console."
+        )
+    return " ".join([*found, _stage(record, document, now)]).strip()
+
+
+def _stage(record: Record, document: NodeDocument, now: float) -> str:
+    spent = now - (record.stage_at or now)
+    said = f": {record.stage_message.rstrip('.')}" if record.stage_message else ""
+    if record.stage == "failed":
+        return f"It failed in the cluster{said}. `journalctl -u 'kindling-*'` there tells more."
+    if record.stage == "initialising" and spent > _NOT_IN:
+        return (
+            f"It has been initialising for {age(spent)}{said}. If it never will,"
+            f" `python -m kindling release {document.stack} kubernetes` lets another one do it."
+        )
+    if record.stage == "joining" and spent > _NOT_IN:
+        return (
+            f"It has been joining for {age(spent)}{said}. Is a control plane ready, and does the"
+            " API's endpoint answer it?"
+        )
+    warning = record.stage_message.partition(_WARNING)[2]
+    return f"It warns: {warning}" if warning else ""
 
 
 def _unfinished(
@@ -152,8 +185,8 @@ def _installed(record: Record, document: NodeDocument, now: float) -> str:
             " install the newer one."
         )
     installed_at = record.installed_at or now
-    silent = record.booted_at is None or record.booted_at < installed_at
-    if silent and now - installed_at > _NOT_BOOTED:
+    unheard = record.booted_at is None or record.booted_at < installed_at
+    if unheard and not record.stage_generation and now - installed_at > _NOT_BOOTED:
         return (
             f"Installed {age(now - installed_at)} ago, but the system never reported a boot. Check"
             " the firmware's boot order, the console, and whether the system reaches"

@@ -67,7 +67,7 @@ class EventStreams:
             found = self._pictures.version()
             if found != version:
                 nodes = await self._nodes()
-                changed = [node for key, node in nodes.items() if known.get(key) != node]
+                changed = [node for key, node in nodes.items() if _differ(node, known.get(key))]
                 gone = [key for key in known if key not in nodes]
                 # The first look only tells what is new since `hello`.
                 if version or changed or gone:
@@ -87,6 +87,11 @@ class EventStreams:
             await asyncio.wait_for(self._ended.wait(), _INTERVAL)
         except TimeoutError:
             return
+
+
+def _differ(node: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    """Whether there is more to tell than that a machine repeated itself; ages come with ticks."""
+    return before is None or node != {**before, "lastSeen": node["lastSeen"]}
 
 
 def _event(name: str, data: Any, retry: int | None = None) -> bytes:

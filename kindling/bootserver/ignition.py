@@ -13,12 +13,13 @@ from starlette.types import Message, Receive, Scope, Send
 from kindling.bootserver import timeline
 from kindling.bootserver.addresses import mac_of
 from kindling.bootserver.answers import refusal
+from kindling.bootserver.attempts import ignition_asked
 from kindling.bootserver.context import Context
 from kindling.bootserver.recent import Answer, RecentAnswers
 from kindling.bootserver.records import Event
 from kindling.bootserver.states import Record
 from kindling.bootserver.tickets import Ticket
-from kindling.bootserver.transitions import Refusal, ignition_asked, published
+from kindling.bootserver.transitions import Refusal, published
 from kindling.models.documents import NodeDocument
 from kindling.stores.http import content_digest
 

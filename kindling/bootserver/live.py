@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 
 import orjson
@@ -12,10 +13,21 @@ from kindling.bootserver.addresses import normalise_mac
 from kindling.bootserver.answers import refusal
 from kindling.bootserver.bodies import bearer
 from kindling.bootserver.context import Context
-from kindling.bootserver.states import may_install
-from kindling.bootserver.status import generations_of, no_status_token, wrong_status_token
+from kindling.bootserver.door import generations_of, no_status_token, wrong_status_token
+from kindling.bootserver.stages import may_join
 from kindling.models.documents import NodeDocument
 from kindling.stores.http import content_digest
+
+_MOMENT = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Whether any machine of a cluster may join, of some version of records and documents."""
+
+    version: str
+    at: float
+    any_armed: bool
 
 
 class LiveDocuments:
@@ -23,6 +35,7 @@ class LiveDocuments:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._held: dict[tuple[str, str], _Held] = {}
 
     async def get(self, request: Request) -> Response:
         """The node's live document, for a holder of one of its status tokens."""
@@ -47,12 +60,24 @@ class LiveDocuments:
             "cluster": document.cluster,
             "generation": document.generation,
             "anyArmed": self._any_armed(document),
+            "files": document.live,
+            "digests": {
+                name: sha256(text.encode()).hexdigest() for name, text in document.live.items()
+            },
         }
 
     def _any_armed(self, document: NodeDocument) -> bool:
-        context, now = self._context, self._context.clock()
-        return any(
-            may_install(context.record_of(other), other, now)
-            for other in context.documents.all()
-            if (other.stack, other.cluster) == (document.stack, document.cluster)
-        )
+        """Whether any machine of the cluster may need a credential to join.
+
+        Every machine asks every two minutes: for a moment the answer is the same for all of them.
+        """
+        context, key = self._context, (document.stack, document.cluster)
+        now, version = context.clock(), f"{context.mirror.pulse()}.{context.documents.revision}"
+        held = self._held.get(key)
+        if held is None or held.version != version or not held.at <= now < held.at + _MOMENT:
+            found = any(
+                may_join(context.record_of(other), other, now)
+                for other in context.cluster_of(document)
+            )
+            held = self._held[key] = _Held(version, now, found)
+        return held.any_armed

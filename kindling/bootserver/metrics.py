@@ -28,6 +28,7 @@ _ROUTES = frozenset(
         "ignition",
         "live",
         "status",
+        "claim",
         "dnsmasq",
         "store",
         "api",
@@ -40,9 +41,14 @@ NodeStates = Callable[[], Mapping[str, int]]
 
 
 class Metrics:
-    """The counters of one application. ``node_states`` gives the number of nodes by state."""
+    """The counters of one application.
 
-    def __init__(self, node_states: NodeStates | None = None) -> None:
+    ``node_states`` gives the number of nodes by state, ``silent`` how many are not heard of.
+    """
+
+    def __init__(
+        self, node_states: NodeStates | None = None, silent: Callable[[], int] = lambda: 0
+    ) -> None:
         own = CollectorRegistry()
         self._requests = Counter(
             "kindling_http_requests", "Answered requests.", ("route", "status"), registry=own
@@ -56,7 +62,7 @@ class Metrics:
             self._registry = CollectorRegistry()
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
         if node_states is not None:
-            self._registry.register(_Nodes(node_states))
+            self._registry.register(_Nodes(node_states, silent))
 
     def count(self, path: str, status: int) -> None:
         """Count one answer; the route is the first part of ``path``."""
@@ -79,12 +85,16 @@ class Metrics:
 class _Nodes(Collector):
     """Asked at each scrape: the records know the states, whichever worker changed them."""
 
-    def __init__(self, node_states: NodeStates) -> None:
+    def __init__(self, node_states: NodeStates, silent: Callable[[], int]) -> None:
         self._node_states = node_states
+        self._silent = silent
 
     def collect(self) -> Iterator[Metric]:
-        """One gauge with a value for each state."""
+        """One gauge with a value for each state, and one of silent nodes."""
         family = GaugeMetricFamily("kindling_nodes", "Published nodes by state.", labels=["state"])
         for state, number in sorted(self._node_states().items()):
             family.add_metric([state], number)
         yield family
+        yield GaugeMetricFamily(
+            "kindling_nodes_silent", "Nodes that stopped reporting.", value=self._silent()
+        )

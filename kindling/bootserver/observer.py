@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kindling.bootserver import timeline
 from kindling.bootserver.database import Database
-from kindling.bootserver.records import Event, Sighting, write_events
+from kindling.bootserver.heartbeats import Heartbeats
+from kindling.bootserver.orders import boot_seen
+from kindling.bootserver.records import Event, Sighting, alter, write_events
 from kindling.bootserver.schema import events, sightings
 from kindling.bootserver.unknown import Unknown, write_unknown
 from kindling.errors import RecordsLost
@@ -27,6 +30,7 @@ from kindling.errors import RecordsLost
 log = logging.getLogger(__name__)
 
 _INTERVAL = 0.4  # seconds between writes
+_IDLE = 20.0  # seconds between looks for heartbeats when nothing else is to be written
 _LONGEST = 20_000  # observations that wait
 _ADDRESSES = 20_000  # machines whose last script is remembered for attributing file requests
 
@@ -54,7 +58,16 @@ class FileAsked:
     node: tuple[str, str] | None = None
 
 
-Observation = Event | Seen | FileAsked | Unknown
+@dataclass(frozen=True, slots=True)
+class Booting:
+    """A machine asked for its boot script: a restart that was asked for has happened."""
+
+    stack: str
+    host: str
+    at: float
+
+
+Observation = Event | Seen | FileAsked | Unknown | Booting
 
 
 class Observer:
@@ -68,6 +81,7 @@ class Observer:
         self._writing = threading.Lock()
         self._hosts: OrderedDict[str, tuple[str, str] | None] = OrderedDict()
         self._steps: dict[tuple[str, str], set[str]] = {}
+        self.heartbeats = Heartbeats()
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
         self.dropped = 0
 
@@ -84,7 +98,7 @@ class Observer:
         self._ended = True
         self._wake.set()
         self._thread.join()
-        self.flush()
+        self._flush(everything=True)
 
     def note(self, observation: Observation) -> None:
         """Take an observation; never waits."""
@@ -96,8 +110,11 @@ class Observer:
 
     def flush(self) -> None:
         """Write what has gathered until now."""
+        self._flush()
+
+    def _flush(self, *, everything: bool = False) -> None:
         with self._writing:
-            batch = self._take()
+            batch = self._take(everything=everything)
             if not batch:
                 return
             try:
@@ -107,17 +124,18 @@ class Observer:
                 # Only observations are lost; what must not be lost is never written here.
                 log.warning("%d observations were not stored: %s", len(batch), error)
 
-    def _take(self) -> list[Observation]:
+    def _take(self, *, everything: bool) -> list[Observation]:
         batch: list[Observation] = []
         while self._queue:
             batch.append(self._queue.popleft())
+        repeated = self.heartbeats.take(everything=everything)
+        batch.extend(Seen(*node, sighting) for node, sighting in repeated.items())
         return batch
 
     def _run(self) -> None:
         pause = threading.Event()
         while not self._ended:
-            self._wake.wait()
-            if not self._ended:
+            if self._wake.wait(_IDLE) and not self._ended:
                 pause.wait(_INTERVAL)  # let more gather: one commit for a rack that boots
             self._wake.clear()
             self.flush()
@@ -136,6 +154,9 @@ class Observer:
                     _write_sighting(connection, each)
                 case Unknown():
                     write_unknown(connection, each)
+                case Booting():
+                    seen = partial(boot_seen, at=each.at)
+                    alter(connection, each.stack, each.host, seen)
         write_events(connection, found)
 
     def _add(self, event: Event, found: list[Event]) -> None:
@@ -174,6 +195,13 @@ class Observer:
 def _write_sighting(connection: sa.Connection, seen: Seen) -> None:
     mine = (sightings.c.stack == seen.stack) & (sightings.c.host == seen.host)
     # A status says less than a boot script's query; what it leaves out stays.
-    values = {name: value for name, value in asdict(seen.sighting).items() if value != ""}
-    if not connection.execute(sa.update(sightings).where(mine).values(values)).rowcount:
+    told = asdict(seen.sighting)
+    values = {name: value for name, value in told.items() if value not in ("", None)}
+    before = connection.scalar(sa.select(sightings.c.at).where(mine))
+    if before is None:
         connection.execute(sa.insert(sightings).values(stack=seen.stack, host=seen.host, **values))
+        return
+    if before > seen.sighting.at:  # a heartbeat, written after what came later
+        values = {name: value for name, value in values.items() if name == "reported_at"}
+    if values:
+        connection.execute(sa.update(sightings).where(mine).values(values))

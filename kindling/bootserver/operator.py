@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kindling.bootserver.addresses import short_text
 from kindling.bootserver.answers import refusal
 from kindling.bootserver.settings import SHORTEST_TOKEN, TOKEN_VARIABLE, Settings
 
@@ -38,6 +39,11 @@ def operator_refusal(authorization: str | None, token: SecretStr | None) -> Resp
         f"{said}; send `Authorization: Bearer TOKEN` with the token the server was started with",
         {"WWW-Authenticate": "Bearer"},
     )
+
+
+def who_of(request: Request) -> str:
+    """Who the operator says to be, for the audit trail."""
+    return short_text(request.headers.get("kindling-operator", ""), 100) or "operator"
 
 
 def require_operator(handler: Handler, settings: Settings) -> Handler:

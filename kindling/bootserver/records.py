@@ -23,9 +23,10 @@ from kindling.models.documents import NodeDocument
 log = logging.getLogger(__name__)
 
 Decide = Callable[[Record | None], Record | Refusal]
+Follow = Callable[[sa.Connection, Record | None, Record], None]  # with the record before and after
 
 _COLUMNS = {field.name for field in fields(Record)}
-_SERVER = "boot server"  # who holds a node, in the audit trail
+SERVER = "boot server"  # who holds a node and grants a claim, in the audit trail
 
 KEPT_EVENTS = 80  # of each node
 KEPT_AUDIT = 200  # of each node
@@ -45,13 +46,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an operator did, or the server by itself, to a node's arming."""
+    """What an operator did to a node, or the server by itself."""
 
     stack: str
     host: str
     at: float
     who: str
-    what: str  # arm, disarm, hold
+    what: str  # arm, disarm, hold, reboot, cancel, claim, done, release
     detail: str = ""
 
 
@@ -67,6 +68,7 @@ class Sighting:
     product: str = ""
     serial: str = ""
     simulated: bool = False
+    reported_at: float | None = None  # when it last reported with its token; anybody may ask
 
 
 class Records:
@@ -95,18 +97,21 @@ class Records:
         *,
         event: Event | None = None,
         entry: Audit | None = None,
+        follow: Follow | None = None,
         now: float = 0.0,
     ) -> Record | Refusal:
         """Store what ``decide`` makes of the current record; durable when this returns.
 
         A `Refusal` is returned as it is, after its own record (a hold) was stored. ``event`` and
         ``entry`` are written with the change, and not at all when it is refused; ``event`` also
-        not when nothing changed, which is a report that is repeated.
+        not when nothing changed, which is a report that is repeated. ``follow`` may write more in
+        the same transaction when the record changed.
         """
+        arguments = (stack, host, decide, event, entry, follow, now)
         try:
-            return self._change(stack, host, decide, event, entry, now)
+            return self._change(*arguments)
         except IntegrityError:  # two servers made the node's first row at once: decide again
-            return self._change(stack, host, decide, event, entry, now)
+            return self._change(*arguments)
 
     def _change(
         self,
@@ -115,6 +120,7 @@ class Records:
         decide: Decide,
         event: Event | None,
         entry: Audit | None,
+        follow: Follow | None,
         now: float,
     ) -> Record | Refusal:
         with self.database.writing() as connection:
@@ -125,11 +131,14 @@ class Records:
             if after is not None:
                 after = _write(connection, before, after)
                 if after.held and not (before and before.held):
-                    _write_audit(connection, Audit(stack, host, now, _SERVER, "hold", after.held))
-            if not refused and event is not None and after != before:
-                write_events(connection, [event])
+                    write_audit(connection, Audit(stack, host, now, SERVER, "hold", after.held))
+            if not refused and after is not None and after != before:
+                if event is not None:
+                    write_events(connection, [event])
+                if follow is not None:
+                    follow(connection, before, after)
             if not refused and entry is not None:
-                _write_audit(connection, entry)
+                write_audit(connection, entry)
         self.changes += 1
         if isinstance(decided, Refusal):
             return decided
@@ -192,7 +201,8 @@ def write_events(connection: sa.Connection, found: Iterable[Event]) -> None:
         _trim(connection, events, stack, host, KEPT_EVENTS)
 
 
-def _write_audit(connection: sa.Connection, entry: Audit) -> None:
+def write_audit(connection: sa.Connection, entry: Audit) -> None:
+    """Append to the audit trail, within a transaction; of each node the newest are kept."""
     connection.execute(sa.insert(audit).values(asdict(entry)))
     _trim(connection, audit, entry.stack, entry.host, KEPT_AUDIT)
 
@@ -205,6 +215,21 @@ def _trim(connection: sa.Connection, table: sa.Table, stack: str, host: str, kee
     )
     if oldest is not None:
         connection.execute(sa.delete(table).where(mine & (table.c.id <= oldest)))
+
+
+def read_all(connection: sa.Connection, stack: str) -> dict[str, Record]:
+    """Every record of a stack by host name, within a transaction."""
+    rows = connection.execute(sa.select(nodes).where(nodes.c.stack == stack)).mappings()
+    return {record.host: record for record in map(_record, rows)}
+
+
+def alter(
+    connection: sa.Connection, stack: str, host: str, decide: Callable[[Record], Record]
+) -> None:
+    """Let ``decide`` change a record that is there, within a transaction."""
+    before = _read(connection, stack, host, lock=True)
+    if before is not None:
+        _write(connection, before, decide(before))
 
 
 def _read(connection: sa.Connection, stack: str, host: str, *, lock: bool = False) -> Record | None:

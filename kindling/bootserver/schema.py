@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-VERSION = 1  # of the tables; `meta.schema` holds the one that a database was made with
+VERSION = 2  # of the tables; `meta.schema` holds a database's, `upgrades` brings it here
 
 metadata = sa.MetaData()
 
@@ -62,6 +62,16 @@ nodes = sa.Table(  # one row per `states.Record`; the columns are its fields
     sa.Column("failure_log", sa.Text, nullable=False, default=""),
     sa.Column("held", sa.Text, nullable=False, default=""),
     sa.Column("held_at", _Time),
+    _count("written_generation"),
+    _text("stage", 16),
+    sa.Column("stage_at", _Time),
+    sa.Column("stage_message", sa.Text, nullable=False, default=""),
+    sa.Column("stage_log", sa.Text, nullable=False, default=""),
+    _count("stage_generation"),
+    _count("stage_incarnation"),
+    sa.Column("joined_at", _Time),
+    sa.Column("reboot_at", _Time),
+    _text("reboot_by"),
     _count("revision"),
     sa.PrimaryKeyConstraint("stack", "host"),
 )
@@ -92,7 +102,21 @@ sightings = sa.Table(  # what each node's machine said of itself when it last as
     _text("product", 128),
     _text("serial", 128),
     sa.Column("simulated", sa.Boolean, nullable=False, default=False),
+    sa.Column("reported_at", _Time),  # when it last proved with its token who it is
     sa.PrimaryKeyConstraint("stack", "host"),
+)
+
+claims = sa.Table(  # who initialises what; one row per `claims.Claim`
+    "claims",
+    metadata,
+    sa.Column("stack", sa.String(255), nullable=False),
+    sa.Column("cluster", sa.String(255), nullable=False),
+    sa.Column("purpose", sa.String(16), nullable=False),
+    sa.Column("incarnation", sa.BigInteger, nullable=False),
+    _text("holder"),
+    sa.Column("claimed_at", _Time, nullable=False),
+    sa.Column("done_at", _Time),
+    sa.PrimaryKeyConstraint("stack", "cluster", "purpose", "incarnation"),
 )
 
 audit = sa.Table(

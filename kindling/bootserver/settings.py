@@ -47,6 +47,8 @@ class Settings(BaseModel):
     max_upload: int = Field(default=16 * _GIB, ge=1)  # bytes
     max_document: int = Field(default=8 * _MIB, ge=1)  # bytes; nodes/* and sites/*
     keep_free: int = Field(default=64 * _MIB, ge=0)  # bytes that uploads leave for the records
+    # Seconds that a new database waits for what machines repeat before it grants a first claim.
+    claim_grace: float = Field(default=300.0, ge=0, le=86_400)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -142,6 +144,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-key", type=Path, help="its key in PEM")
     parser.add_argument("--workers", type=int, help="processes (default: 1)")
     parser.add_argument(
+        "--claim-grace",
+        type=float,
+        metavar="SECONDS",
+        help="how long new records wait for machines of a running cluster (default: 300)",
+    )
+    parser.add_argument(
         "--trusted-proxy",
         dest="trusted_proxies",
         action="append",
@@ -152,7 +160,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
     """Settings from the parsed options of `add_arguments`; see `load_settings`."""
-    names = ("host", "port", "database", "tls_cert", "tls_key", "workers", "trusted_proxies")
+    names = (
+        *("host", "port", "database", "tls_cert", "tls_key", "workers", "trusted_proxies"),
+        "claim_grace",
+    )
     return load_settings(
         arguments.directory,
         token_file=arguments.token_file,

@@ -4,11 +4,16 @@ A record holds facts only; the state is computed from the record, the published 
 time, so nothing has to run for an arming to expire or for a node to become outdated.
 
     pending ----> armed ----> installing ----> installed ----> booted ----> outdated
-       ^            |  ^          |                                            |
-       |  disarm,   |  | again    v            a raised generation arms again  |
-       +-- expiry --+  +------- failed  <---- (from any of them) <-------------+
-                                  |
+       ^            |  ^          |                            |                |
+       |  disarm,   |  | again    v          raised generation |                |
+       +-- expiry --+  +------- failed  <---- arms again <-----+----------------+
+                                  |                            |
+                                  |                            +--> initialising, joining -->
+                                  |                                 joined --> ready, or failed
                                   +--- the third time, or a fetch by a second address: held
+
+What follows ``booted`` is a stage of the cluster. It is told by the installed system, also while a
+newer generation is armed, and ends with its next boot or installation.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ ATTEMPTS = 3  # failed installations of one generation, then the node is held
 # Where an attempt to install is: no attempt, script served, the disk is being written.
 Phase = Literal["idle", "fetched", "installing"]
 
+# Where the installed system is on its way into the cluster; empty: it did not say since its boot.
+Stage = Literal["", "initialising", "joining", "joined", "ready", "failed"]
+
 
 class State(StrEnum):
     """What a node is doing, from the newest published generation's point of view."""
@@ -34,8 +42,12 @@ class State(StrEnum):
     INSTALLING = "installing"
     INSTALLED = "installed"
     BOOTED = "booted"
+    INITIALISING = "initialising"  # the cluster, by the claim
+    JOINING = "joining"
+    JOINED = "joined"
+    READY = "ready"
     OUTDATED = "outdated"  # runs, but a newer configuration of its generation is published
-    FAILED = "failed"
+    FAILED = "failed"  # to be installed, or to get into the cluster
     HELD = "held"  # until an operator arms it
 
 
@@ -65,6 +77,16 @@ class Record:
     failure_log: str = ""
     held: str = ""  # the reason
     held_at: float | None = None
+    written_generation: int = 0  # of the last accepted `installing`: these records saw it written
+    stage: Stage = ""
+    stage_at: float | None = None  # since when it is in that stage
+    stage_message: str = ""
+    stage_log: str = ""
+    stage_generation: int = 0  # that told a stage since its installation; outlives boots
+    stage_incarnation: int = 0  # of the cluster that the stages are about
+    joined_at: float | None = None  # the first `joined` or `ready` since the installation
+    reboot_at: float | None = None  # when an operator asked for a restart that was not seen yet
+    reboot_by: str = ""
     revision: int = 0  # rises with every stored change of any record
 
 
@@ -107,8 +129,17 @@ def state_of(record: Record, document: NodeDocument, now: float) -> State:
         if record.failures:
             return State.FAILED
         return State.ARMED if may_install(record, document, now) else State.PENDING
+    return _state_of_system(record, document)
+
+
+def _state_of_system(record: Record, document: NodeDocument) -> State:
+    """Of an installed one. That it failed matters more than that it is outdated."""
+    if record.stage == "failed":
+        return State.FAILED
     if is_outdated(record, document):
         return State.OUTDATED
+    if record.stage:
+        return State(record.stage)
     return State.BOOTED if _booted_since_install(record) else State.INSTALLED
 
 
@@ -117,10 +148,14 @@ def since(record: Record, state: State) -> float | None:
     return {
         State.HELD: record.held_at,
         State.INSTALLING: record.installing_at,
-        State.FAILED: record.failed_at,
+        State.FAILED: record.failed_at if record.failures else record.stage_at,
         State.INSTALLED: record.installed_at,
         State.BOOTED: record.booted_at,
         State.OUTDATED: record.booted_at or record.installed_at,
+        State.INITIALISING: record.stage_at,
+        State.JOINING: record.stage_at,
+        State.JOINED: record.stage_at,
+        State.READY: record.stage_at,
     }.get(state, record.armed_at)
 
 
@@ -163,7 +198,7 @@ def explain(record: Record, document: NodeDocument, now: float) -> str:
         State.HELD: f"held: {record.held}",
         State.ARMED: f"generation {generation} is to be installed",
         State.INSTALLING: _why_installing(record, document, now),
-        State.FAILED: f"generation {generation} failed {record.failures} times, {again}",
+        State.FAILED: _why_failed(record, document, again),
         State.OUTDATED: (
             f"generation {generation} is installed; its newer configuration needs"
             " a raised generation"
@@ -176,6 +211,14 @@ def _why_installing(record: Record, document: NodeDocument, now: float) -> str:
     if may_install(record, document, now):
         return begun
     return f"{begun}, but did not end while it was armed; arm it to try again"
+
+
+def _why_failed(record: Record, document: NodeDocument, again: str) -> str:
+    if needs_install(record, document):
+        return f"generation {document.generation} failed {record.failures} times, {again}"
+    why = record.stage_message or "the machine gave no reason"
+    installed = f"generation {record.installed_generation} is installed"
+    return f"{installed}, but it failed in the cluster: {why}"
 
 
 def _why_pending(record: Record, document: NodeDocument) -> str:

@@ -1,28 +1,33 @@
-"""``POST status/<mac>``: what a machine says it did. Stored first, answered then."""
+"""``POST status/<mac>``: what a machine says it did. Stored first, answered then.
+
+What an installed system says of the cluster is repeated every two minutes. A repetition that
+changes nothing touches neither the database nor the timeline.
+"""
 
 from __future__ import annotations
 
-import hmac
 import re
-from hashlib import sha256
+from collections.abc import Callable
 from typing import Annotated, Literal
 
+import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kindling.bootserver import timeline
-from kindling.bootserver.addresses import normalise_mac
 from kindling.bootserver.answers import json_answer, refusal
-from kindling.bootserver.bodies import bearer, read_bounded
+from kindling.bootserver.claiming import initialised
 from kindling.bootserver.context import Context
 from kindling.bootserver.documents import first_problem
+from kindling.bootserver.door import Admitted, Door
 from kindling.bootserver.limiter import Limiter
 from kindling.bootserver.observer import Seen
-from kindling.bootserver.records import Event, Sighting
+from kindling.bootserver.records import Event, Sighting, write_events
+from kindling.bootserver.stages import is_stage, staged
 from kindling.bootserver.states import Record, state_of
-from kindling.bootserver.transitions import Refusal, Report, published, report
+from kindling.bootserver.transitions import Refusal, Report, ReportState, published, report
 from kindling.models.documents import NodeDocument
 
 LONGEST_BODY = 64 * 1024  # bytes; a log of 16 kB may need more as JSON
@@ -35,6 +40,10 @@ _KINDS = {
     "installed": timeline.INSTALLED,
     "booted": timeline.BOOTED,
     "failed": timeline.FAILED,
+    "initialising": timeline.INITIALISING,
+    "joining": timeline.JOINING,
+    "joined": timeline.JOINED,
+    "ready": timeline.READY,
 }
 
 
@@ -43,8 +52,10 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    state: Literal["installing", "installed", "booted", "failed"]
+    state: ReportState
+    stage: Literal["cluster"] | None = None
     generation: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+    incarnation: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = None
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     message: str = ""
     log: str = ""
@@ -56,96 +67,93 @@ class Statuses:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._reports = Limiter(burst=60, refill=1.0)  # per node
-        self._strangers = Limiter(burst=30, refill=0.5)  # per address, of wrong tokens
+        self._door = Door(context, longest=LONGEST_BODY)
+        self._refusals = Limiter(burst=10, refill=1 / 600, clock=context.clock)  # on the timeline
 
     async def post(self, request: Request) -> Response:
         """Check the token, judge the report by the state machine, store, answer."""
-        mac = normalise_mac(request.path_params["mac"])
-        document = self._context.documents.node(mac) if mac else None
-        if document is None:
-            return refusal(404, "no published node has this MAC address")
-        address = self._context.address(request.scope)
-        token = bearer(request.headers.get("authorization"))
-        spoken_for = generations_of(document, token)
-        if not spoken_for:
-            return self._stranger(token, address)
-        if not self._reports.allows(document.macs[0]):
-            return _later()
-        raw = await read_bounded(request, LONGEST_BODY)
-        if raw is None:
-            return refusal(413, f"a status has at most {LONGEST_BODY} bytes")
-        return await self._judge(document, spoken_for, raw, address)
+        admitted = await self._door.admit(request)
+        return admitted if isinstance(admitted, Response) else await self._judge(admitted)
 
-    def _stranger(self, token: str, address: str) -> Response:
-        if not token:
-            return no_status_token()
-        if not self._strangers.allows(address):
-            return _later()
-        return wrong_status_token()
-
-    async def _judge(
-        self, document: NodeDocument, spoken_for: tuple[int, ...], raw: bytes, address: str
-    ) -> Response:
+    async def _judge(self, asked: Admitted) -> Response:
+        document = asked.document
         try:
-            body = _Body.model_validate_json(raw)
+            body = _Body.model_validate_json(asked.body)
         except ValidationError as error:
             return refusal(422, first_problem(error))
-        vouched = vouched_generation(document, spoken_for, body.state, body.generation)
+        vouched = vouched_generation(document, asked.spoken_for, body.state, body.generation)
         if vouched is None:
             return refusal(403, f"this token does not speak for generation {body.generation}")
-        told = Report(
-            body.state,
-            body.generation,
-            body.digest or "",
-            _clean(body.message, 1000),
-            _clean(body.log[-LONGEST_LOG:], LONGEST_LOG),
-            vouched,
-        )
-        answer = await run_in_threadpool(self._store, document, told, address)
-        self._note(document, body.simulated, address, answer, told)
+        told = _report(body, vouched)
+        seen = self._seen(asked, body.simulated)
+        if is_stage(told) and (known := self._repeated(document, told)):
+            self._context.observer.heartbeats.note((seen.stack, seen.host), seen.sighting)
+            return self._answer(document, known)
+        answer = await run_in_threadpool(self._store, document, told, asked.address)
+        self._context.observer.note(seen)
         if isinstance(answer, Refusal):
+            self._note_refusal(asked, told, answer)
             return refusal(answer.status, answer.reason)
-        state = state_of(answer, document, self._context.clock())
-        return json_answer({"state": str(state), "reboot": False})
+        return self._answer(document, answer)
+
+    def _answer(self, document: NodeDocument, record: Record) -> Response:
+        state = state_of(record, document, self._context.clock())
+        return json_answer({"state": str(state), "reboot": record.reboot_at is not None})
+
+    def _repeated(self, document: NodeDocument, told: Report) -> Record | None:
+        """The record when the report says nothing new, by what is mirrored in memory."""
+        known = self._context.mirror.get(document.stack, document.hostname)
+        decided = self._decision(document, told)(known) if known is not None else None
+        return known if known is not None and decided == known else None
+
+    def _decision(
+        self, document: NodeDocument, told: Report
+    ) -> Callable[[Record | None], Record | Refusal]:
+        context, now = self._context, self._context.clock()
+        since = context.published_at(document)
+        site = context.site(document.stack)
+
+        def decide(record: Record | None) -> Record | Refusal:
+            known = published(record, document, since)
+            if is_stage(told):
+                incarnation = site.incarnation if site else 0
+                return staged(known, document, told, now, incarnation=incarnation)
+            return report(known, document, told, now)
+
+        return decide
 
     def _store(self, document: NodeDocument, told: Report, address: str) -> Record | Refusal:
         context, now = self._context, self._context.clock()
-        since = context.published_at(document)
-
-        def decide(record: Record | None) -> Record | Refusal:
-            return report(published(record, document, since), document, told, now)
-
         text = f"generation {told.generation}" + (f": {told.message}" if told.message else "")
-        event = Event(document.stack, document.hostname, now, _KINDS[told.state], text, address)
+        kind = timeline.CLUSTER_FAILED if told.of_cluster else _KINDS[told.state]
+        event = Event(document.stack, document.hostname, now, kind, text, address)
+
+        def follow(connection: sa.Connection, before: Record | None, after: Record) -> None:
+            if before is None or before.stage != after.stage:  # else it only says it differently
+                write_events(connection, [event])
+            if after.stage == "ready":
+                initialised(context, connection, document, after, now)
+
         return context.records.change(
-            document.stack, document.hostname, decide, event=event, now=now
+            document.stack,
+            document.hostname,
+            self._decision(document, told),
+            event=None if is_stage(told) else event,
+            follow=follow if is_stage(told) else None,
+            now=now,
         )
 
-    def _note(
-        self,
-        document: NodeDocument,
-        simulated: bool,
-        address: str,
-        answer: Record | Refusal,
-        told: Report,
-    ) -> None:
-        now, key = self._context.clock(), (document.stack, document.hostname)
-        note = self._context.observer.note
-        note(Seen(*key, Sighting(now, address, simulated=simulated)))
-        if isinstance(answer, Refusal):
-            text = f"`{told.state}`: {answer.reason}"
-            note(Event(*key, now, timeline.REFUSED, text, address))
+    def _seen(self, asked: Admitted, simulated: bool) -> Seen:
+        now = self._context.clock()
+        sighting = Sighting(now, asked.address, simulated=simulated, reported_at=now)
+        return Seen(asked.document.stack, asked.document.hostname, sighting)
 
-
-def generations_of(document: NodeDocument, token: str) -> tuple[int, ...]:
-    """The generations that a status token speaks for; none for a foreign one."""
-    digest = sha256(token.encode()).hexdigest()
-    return tuple(
-        generation
-        for generation, expected in document.status_tokens.items()
-        if hmac.compare_digest(expected, digest)
-    )
+    def _note_refusal(self, asked: Admitted, told: Report, refused: Refusal) -> None:
+        key = (asked.document.stack, asked.document.hostname)
+        if self._refusals.allows("/".join(key)):  # or what is repeated would push out the rest
+            text = f"`{told.state}`: {refused.reason}"
+            now = self._context.clock()
+            self._context.observer.note(Event(*key, now, timeline.REFUSED, text, asked.address))
 
 
 def vouched_generation(
@@ -163,20 +171,18 @@ def vouched_generation(
     return None
 
 
-def no_status_token() -> Response:
-    """401: there is no bearer token."""
-    said = "send the node's status token as a bearer"
-    return refusal(401, said, {"WWW-Authenticate": "Bearer"})
-
-
-def wrong_status_token() -> Response:
-    """403: the bearer token is not one of this node."""
-    return refusal(403, "this is no status token of this node's published generations")
+def _report(body: _Body, vouched: int) -> Report:
+    return Report(
+        body.state,
+        body.generation,
+        body.digest or "",
+        _clean(body.message, 1000),
+        _clean(body.log[-LONGEST_LOG:], LONGEST_LOG),
+        vouched,
+        of_cluster=body.state == "failed" and body.stage == "cluster",
+        incarnation=body.incarnation or 0,
+    )
 
 
 def _clean(text: str, length: int) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)[:length].strip()
-
-
-def _later() -> Response:
-    return refusal(429, "too many reports; wait a minute", {"Retry-After": "60"})

@@ -17,6 +17,11 @@ INSTALLING = "installing"
 IMAGE = "image"
 INSTALLED = "installed"
 BOOTED = "booted"
+INITIALISING = "initialising"
+JOINING = "joining"
+JOINED = "joined"
+READY = "ready"
+CLUSTER_FAILED = "cluster-failed"
 FAILED = "failed"
 REFUSED = "refused"
 MISSING = "missing"
@@ -32,6 +37,11 @@ TITLES = {
     IMAGE: "image fetched",
     INSTALLED: "installed",
     BOOTED: "booted",
+    INITIALISING: "initialising the cluster",
+    JOINING: "joining",
+    JOINED: "joined",
+    READY: "ready",
+    CLUSTER_FAILED: "failed in the cluster",
     FAILED: "failed",
     REFUSED: "refused",
     MISSING: "file missing",

@@ -17,7 +17,7 @@ from kindling.bootserver.states import (
     may_install,
     needs_install,
 )
-from kindling.bootserver.tickets import TICKET_LIFE, Ticket
+from kindling.bootserver.tickets import TICKET_LIFE
 from kindling.models.documents import NodeDocument
 
 # What is forgotten of attempts to install when a generation is new, or settled.
@@ -32,7 +32,25 @@ _NO_ATTEMPT: dict[str, Any] = {
     "failure_log": "",
 }
 
-ReportState = Literal["installing", "installed", "booted", "failed"]
+# What is forgotten of the cluster when a system begins anew: at its boot, or with its disk.
+_AT_BOOT: dict[str, Any] = {
+    "stage": "",
+    "stage_at": None,
+    "stage_message": "",
+    "stage_log": "",
+    "reboot_at": None,
+    "reboot_by": "",
+}
+_OF_A_SYSTEM: dict[str, Any] = {
+    **_AT_BOOT,
+    "stage_generation": 0,
+    "stage_incarnation": 0,
+    "joined_at": None,
+}
+
+ReportState = Literal[
+    "installing", "installed", "booted", "failed", "initialising", "joining", "joined", "ready"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +72,8 @@ class Report:
     message: str = ""
     log: str = ""
     vouched: int = 0
+    of_cluster: bool = False  # `failed` to get into the cluster, not to be installed
+    incarnation: int = 0  # of the cluster, where the machine says it
 
 
 def published(record: Record | None, document: NodeDocument, since: float) -> Record:
@@ -75,85 +95,6 @@ def published(record: Record | None, document: NodeDocument, since: float) -> Re
     )
 
 
-def arm(record: Record, document: NodeDocument, who: str, now: float) -> Record | Refusal:
-    """An operator arms the node, which also ends a hold."""
-    if not record.held and not needs_install(record, document):
-        return Refusal(
-            409,
-            f"generation {document.generation} of {document.hostname} is installed;"
-            " raise its generation in the stack file to install it again",
-        )
-    return replace(
-        record,
-        armed_at=now,
-        armed_by=who,
-        disarmed_by="",
-        phase="idle" if record.held else record.phase,
-        fetched_by="" if record.held else record.fetched_by,
-        fetched_at=None if record.held else record.fetched_at,
-        failures=0,
-        failed_at=None,
-        failure="",
-        failure_log="",
-        held="",
-        held_at=None,
-    )
-
-
-def disarm(record: Record, document: NodeDocument, who: str) -> Record | Refusal:
-    """An operator takes the arming back. An installation under way is not stopped by it."""
-    if not needs_install(record, document):
-        return Refusal(
-            409,
-            f"generation {document.generation} of {document.hostname} is installed;"
-            " it is not armed",
-        )
-    return replace(record, armed_at=None, armed_by="", disarmed_by=who)
-
-
-def ignition_asked(
-    record: Record, document: NodeDocument, ticket: Ticket, *, address: str, now: float
-) -> Record | Refusal:
-    """Somebody at ``address`` shows a valid ticket.
-
-    The same machine may ask again after a dropped transfer, until it said `installing`. A second
-    one, with the first one's ticket or with one of its own, means that somebody else is told the
-    node's secrets: the node is held, however late it asks. Machines are told apart by the address
-    that got the script: everybody's script gives the same static address.
-
-    An attempt begins here and not with the script, which anybody may ask for. A machine that
-    begins again while it was being installed crashed or was switched off: a failed attempt too,
-    otherwise one that always crashes would be written again and again.
-    """
-    who, owner = address, ticket.address
-    if address != owner:
-        who = f"{address} with the ticket that {owner} got"
-    if not ticket.is_good_at(address):
-        leaked = _leaked(record, document, who, now)
-        return Refusal(403, "this ticket belongs to another address", leaked)
-    armed = armed_until(record, document) is not None  # or was: tickets outlive it by minutes
-    if record.held or not armed or not needs_install(record, document):
-        return Refusal(403, f"{document.hostname} is not being installed")
-    if record.installing_at is not None and ticket.issued <= record.installing_at:
-        return Refusal(403, "this ticket ended when the machine reported `installing`")
-    if record.fetched_by not in ("", owner):
-        leaked = _leaked(record, document, f"{who} after {record.fetched_by}", now)
-        return Refusal(403, "another machine has fetched this Ignition", leaked)
-    return _attempt(record, owner, now)
-
-
-def _attempt(record: Record, owner: str, now: float) -> Record | Refusal:
-    """An attempt begins, goes on, or begins again after one that broke off."""
-    if record.phase == "fetched":
-        return record
-    if record.phase == "installing":
-        broken = "the machine started over while it was being installed"
-        record = _one_more_failure(record, broken, now)
-        if record.held:
-            return Refusal(403, record.held, record)
-    return replace(record, phase="fetched", fetched_by=owner, fetched_at=now)
-
-
 def report(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
     """A machine's authenticated status. It may be repeated: the answer may have been lost."""
     match told.state:
@@ -165,6 +106,7 @@ def report(record: Record, document: NodeDocument, told: Report, now: float) -> 
             return _installed(record, document, told, now)
         case "booted":
             return _booted(record, document, told, now)
+    raise ValueError(f"{told.state} is a stage of the cluster; `stages.staged` judges it")
 
 
 def _installing(
@@ -176,7 +118,13 @@ def _installing(
         return Refusal(409, f"{document.hostname} is held; stop installing")
     if not (may_install(record, document, now) or _has_just_fetched(record, document, now)):
         return Refusal(409, f"{document.hostname} is not armed; stop installing")
-    return replace(record, phase="installing", installing_at=now)
+    return replace(
+        record,
+        phase="installing",
+        installing_at=now,
+        written_generation=told.generation,
+        **_OF_A_SYSTEM,
+    )
 
 
 def _has_just_fetched(record: Record, document: NodeDocument, now: float) -> bool:
@@ -196,10 +144,11 @@ def _failed(record: Record, document: NodeDocument, told: Report, now: float) ->
         return Refusal(409, f"generation {told.generation} is recorded as installed")
     if record.phase == "idle" and record.failures:
         return record  # the answer to this report was lost; it is not another failure
-    return _one_more_failure(record, told.message, now, log=told.log)
+    return one_more_failure(record, told.message, now, log=told.log)
 
 
-def _one_more_failure(record: Record, message: str, now: float, *, log: str = "") -> Record:
+def one_more_failure(record: Record, message: str, now: float, *, log: str = "") -> Record:
+    """An attempt to install ended badly; the third one holds the node."""
     failures = record.failures + 1
     after = replace(
         record,
@@ -229,23 +178,37 @@ def _installed(
         installed_generation=told.generation,
         installed_digest=installed,
         installed_at=now,
+        **_OF_A_SYSTEM,
     )
 
 
 def _booted(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
     if not told.digest:
         return Refusal(422, "digest: `booted` needs the digest that the disk's marker has")
+    known = running(record, document, told, now)
+    if isinstance(known, Refusal):
+        return known
+    return replace(known, booted_at=now, booted_digest=told.digest, **_AT_BOOT)
+
+
+def running(record: Record, document: NodeDocument, told: Report, now: float) -> Record | Refusal:
+    """The record once the installed system itself spoke: that it runs is the proof.
+
+    Its `installed` may have been lost, or the server's records were.
+    """
     if told.vouched < record.settled_generation:
         return Refusal(409, _superseded(record, told))
     if record.installed_generation != told.generation:
-        # Its `installed` was lost, or the server's records were: that it runs is the proof.
         record = replace(
             record,
             installed_generation=told.generation,
-            installed_digest=_published_digest(document, told),
+            installed_digest="",
             installed_at=now,
+            **_OF_A_SYSTEM,
         )
-    return replace(_settled(record, told.vouched), booted_at=now, booted_digest=told.digest)
+    if told.digest and not record.installed_digest:
+        record = replace(record, installed_digest=_published_digest(document, told))
+    return _settled(record, told.vouched)
 
 
 def _published_digest(document: NodeDocument, told: Report) -> str:
@@ -277,16 +240,6 @@ def _is_recorded(record: Record, told: Report, installed: str) -> bool:
         and record.installed_digest == installed
         and record.phase == "idle"
     )
-
-
-def _leaked(record: Record, document: NodeDocument, whom: str, now: float) -> Record | None:
-    if record.held:
-        return None
-    rotate = "raise its generation, which gives it new tokens"
-    if document.role == "control-plane":
-        rotate += ", and rotate the cluster's authorities"
-    reason = f"its Ignition was asked for by {whom}; somebody else may know its secrets: {rotate}"
-    return replace(record, held=reason, held_at=now)
 
 
 def _not_published(document: NodeDocument, told: Report) -> str:

@@ -31,6 +31,7 @@ def write_unknown(connection: sa.Connection, seen: Unknown) -> None:
     """Note one machine, within a transaction; drops the ones not seen for longest."""
     values: dict[str, Any] = asdict(seen.sighting)
     values["last_seen"] = values.pop("at")
+    del values["reported_at"]  # it has no token to report with
     mine = unknown.c.mac == seen.mac
     if connection.execute(sa.update(unknown).where(mine).values(values)).rowcount:
         return

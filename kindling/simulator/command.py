@@ -87,4 +87,6 @@ def _line(outcome: Outcome) -> str:
         f"[simulated] {outcome.host} ({outcome.mac}, {outcome.arch}): {outcome.state},"
         f" {generation}, {outcome.boots} boots, disk written {outcome.disk_writes} times"
     )
+    if outcome.stage:
+        told += f", {outcome.stage} in the simulated cluster"
     return f"{told}: {outcome.reason}" if outcome.reason else told

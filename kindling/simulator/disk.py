@@ -59,6 +59,7 @@ class DiskState(_Record):
     first_boot_done: bool = False
     files: dict[str, str] = {}  # /etc/kindling/* of the node
     reporter: bool = False  # kindling-report.service starts at boot
+    member: int = 0  # incarnation of the cluster that this system joined; 0: none
     writes: int = 0  # how often an installer began to write an image
 
 

@@ -13,6 +13,7 @@ from kindling.simulator import installer, node
 from kindling.simulator.architecture import Architecture
 from kindling.simulator.console import Console
 from kindling.simulator.disk import Contents, Disk
+from kindling.simulator.endpoints import Endpoints
 from kindling.simulator.ends import Boot, Exit
 from kindling.simulator.faults import Faults, Point, PowerLost
 from kindling.simulator.firmware import Firmware, FirmwareKind
@@ -36,12 +37,14 @@ class Segment:
 
     ``url`` is the boot server's, as DHCP would tell it. ``sleep`` gets the seconds that scripts
     wait (virtual by default); ``patience`` rules the real waiting between repeated requests.
+    ``endpoints`` are the APIs that its machines find.
     """
 
     url: str
     trust: Trust = field(default_factory=Trust)
     patience: Patience = field(default_factory=Patience)
     sleep: Callable[[float], None] = lambda _seconds: None
+    endpoints: Endpoints = field(default_factory=Endpoints)
 
 
 class Machine:
@@ -78,8 +81,9 @@ class Machine:
         try:
             while boots < _MOST_BOOTS:
                 boots += 1
-                if not self._boot():
-                    return self._outcome(State.BOOTED, "", boots, begun)
+                stage = self._boot()
+                if stage is not None:
+                    return self._outcome(State.BOOTED, "", boots, begun, stage)
             reason = f"restarted {boots} times without coming up"
             return self._outcome(State.FAILED, reason, boots, begun)
         except Stopped as stopped:
@@ -89,7 +93,9 @@ class Machine:
         except SimulationError as error:
             return self._outcome(State.BROKEN, str(error), boots, begun)
 
-    def _outcome(self, state: State, reason: str, boots: int, begun: float) -> Outcome:
+    def _outcome(
+        self, state: State, reason: str, boots: int, begun: float, stage: str = ""
+    ) -> Outcome:
         self.console.line(f"{state}{': ' if reason else ''}{reason}")
         marker = self.disk.state.marker
         return Outcome(
@@ -103,17 +109,25 @@ class Machine:
             generation=marker.generation if marker else None,
             digest=marker.digest if marker else None,
             seconds=round(time.monotonic() - begun, 3),
+            stage=stage,
         )
 
-    def _boot(self) -> bool:
-        """One boot from power or restart; True when the machine restarts."""
+    def _boot(self) -> str | None:
+        """One boot from power or restart: the stage of the cluster, None when it restarts."""
         if self.faults.foreign_disk and self.disk.state.contents is Contents.EMPTY:
             self.disk.make_foreign(self.faults.foreign_disk)
             self.faults.foreign_disk = None
         firmware = Firmware(self.macs, self._firmware_arch(), self._kind, self.disk.boots)
         self.console.line(f"power on: {firmware.arch}, {firmware.kind}, {self.macs[0]}")
         with Network(trust=self.segment.trust, source_address=self._source_address) as network:
-            running = Running(network, self.console, self.disk, self.faults, self.segment.patience)
+            running = Running(
+                network,
+                self.console,
+                self.disk,
+                self.faults,
+                self.segment.patience,
+                self.segment.endpoints,
+            )
             interpreter = Interpreter(
                 firmware, _Fetcher(network, self.console), self.console, sleep=self.segment.sleep
             )
@@ -124,7 +138,7 @@ class Machine:
                 self.console.line("the installer starts")
                 with running.in_initramfs(line) as started:
                     self._install(line, started)
-                return True
+                return None
             said = " | ".join(interpreter.said)
             if isinstance(end, Exit):
                 self.console.line(f"the firmware goes on with the disk ({end.reason})")
@@ -136,7 +150,7 @@ class Machine:
             return self.arch
         return next(each for each in Architecture if each is not self.arch)
 
-    def _boot_disk(self, running: Running, said: str) -> bool:
+    def _boot_disk(self, running: Running, said: str) -> str | None:
         state = self.disk.state
         if state.contents is Contents.EMPTY:
             raise Stopped(State.IDLE, f"the disk is empty; the network boot said: {said}")

@@ -1,10 +1,12 @@
-"""An installed node: its first disk boot with Ignition, and the reporter at every boot."""
+"""An installed node: its first disk boot with Ignition; the reporter and the cluster at every."""
 
 from __future__ import annotations
 
 import posixpath
 
 from kindling.errors import SimulationError
+from kindling.simulator import cluster
+from kindling.simulator.cluster import Membership, Place
 from kindling.simulator.faults import Point
 from kindling.simulator.kernel import CommandLine
 from kindling.simulator.outcome import State, Stopped
@@ -20,8 +22,10 @@ _OWN = "/usr/"  # the image's own files, which are not simulated
 _NOTHING = "/dev/null"  # how an extension of the system is switched off
 
 
-def boot(running: Running) -> bool:
-    """Boot the node on the disk; True when the server asks it to restart.
+def boot(running: Running) -> str | None:
+    """Boot the node on the disk: its stage in the cluster, empty where there is none.
+
+    None when the server asks it to restart.
 
     Raises `Stopped` when the first boot fails or the report is not accepted, `SimulationError`
     for what a real machine could not follow.
@@ -83,7 +87,7 @@ def _report_failure(running: Running, system: System, reason: str) -> None:
     reporter.post("failed", int(settings["KINDLING_GENERATION"]), digest, f"first boot: {reason}")
 
 
-def _report(running: Running) -> bool:
+def _report(running: Running) -> str | None:
     disk = running.disk
     if not disk.state.reporter:
         raise Stopped(State.UNREPORTED, f"{UNIT} is not enabled on this node")
@@ -100,7 +104,12 @@ def _report(running: Running) -> bool:
         raise Stopped(State.UNREPORTED, f"`booted` was not accepted: {answer.reason}")
     running.faults.pass_point(Point.BOOTED)
     _clean_up(running, settings.get("KINDLING_FIRST_BOOT_ARGUMENTS"))
-    return answer.reboot
+    stage = ""
+    if cluster.ENVIRONMENT in kept.files and not answer.reboot:
+        generation = int(settings["KINDLING_GENERATION"])
+        member = Membership(running, Place.read(kept), reporter, generation)
+        answer, stage = member.enter(), member.stage
+    return None if answer.reboot else stage
 
 
 def _clean_up(running: Running, first_boot_arguments: str | None) -> None:

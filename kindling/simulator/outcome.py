@@ -41,6 +41,7 @@ class Outcome:
     generation: int | None  # of the marker on the disk
     digest: str | None
     seconds: float
+    stage: str = ""  # of the cluster, as last reported; empty where there is none
     simulated: bool = True
 
     def as_json(self) -> dict[str, object]:

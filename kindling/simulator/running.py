@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from kindling.simulator.console import Console
 from kindling.simulator.disk import Disk
+from kindling.simulator.endpoints import Endpoints
 from kindling.simulator.faults import Faults
 from kindling.simulator.ignition import Executor
 from kindling.simulator.kernel import CommandLine
@@ -25,6 +26,7 @@ class Running:
     disk: Disk
     faults: Faults
     patience: Patience
+    endpoints: Endpoints
 
     @contextmanager
     def in_initramfs(self, line: CommandLine) -> Iterator[Running]:

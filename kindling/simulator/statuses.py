@@ -36,8 +36,19 @@ class Reporter:
     url: str
     token: str
 
-    def post(self, state: str, generation: int, digest: str | None, message: str = "") -> Answer:
-        """Report a state; tried again while a later attempt may be answered better."""
+    def post(
+        self,
+        state: str,
+        generation: int,
+        digest: str | None,
+        message: str = "",
+        *,
+        incarnation: int | None = None,
+    ) -> Answer:
+        """Report a state; tried again while a later attempt may be answered better.
+
+        ``incarnation`` is of the cluster, where the state is a stage of it.
+        """
         body: dict[str, object] = {
             "state": state,
             "generation": generation,
@@ -46,6 +57,8 @@ class Reporter:
             "log": self.console.tail() if state == "failed" else "",
             "simulated": True,
         }
+        if incarnation is not None:
+            body["incarnation"] = incarnation
         answer = Answer(None, "not sent")
         for attempt in range(self.patience.attempts):
             answer = self._attempt(state, body)

@@ -65,6 +65,15 @@ def open_page(browser: Browser, server: Server, **options: Any) -> Page:
     return page
 
 
+def open_page_with_token(browser: Browser, server: Server) -> Page:
+    """The page without a log-in, of which a browser has only some in a minute."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    page = browser.new_context(extra_http_headers=headers).new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(server.url)
+    return page
+
+
 def report(server: Server, state: str, host: str = HOST, mac: str = MAC, **more: Any) -> None:
     answer = requests.post(
         f"{server.url}/status/{mac}",
@@ -116,6 +125,36 @@ def test_a_report_changes_the_page_without_a_reload(browser, server, tree):
     assert row.locator("details").get_attribute("open") is not None, "an open timeline stays open"
 
 
+def test_a_machine_is_followed_into_the_cluster_without_a_reload(browser, server, tree):
+    report(server, "booted", "n2.example", OTHER, digest=digest_of("other"))
+    page = open_page_with_token(browser, server)
+    page.locator("#link[data-state=live]").wait_for()
+    row = page.locator("[id='node-n2.example']")
+    row.get_by_text("Timeline and history").click()
+    for state in ("initialising", "joining", "joined", "ready"):
+        report(server, state, "n2.example", OTHER, message=f"{state} by the test")
+        row.locator(f".state.{state}").wait_for()
+        row.get_by_text(f": {state} by the test").first.wait_for()
+    report(server, "failed", "n2.example", OTHER, stage="cluster", message="lost", log="its log")
+    row.locator(".state.failed").wait_for()
+    row.locator(".diagnosis", has_text="It failed in the cluster: lost").wait_for()
+    row.get_by_role("heading", name="Last lines of what failed in the cluster").wait_for()
+    assert "initialised kubernetes" in row.inner_text()
+
+
+def test_the_stage_stays_visible_beside_what_is_to_be_installed_or_restarted(browser, server, tree):
+    report(server, "booted", "n2.example", OTHER, digest=digest_of("other"))
+    report(server, "ready", "n2.example", OTHER)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    url = f"{server.url}/api/nodes/n2.example/reboot"
+    assert requests.post(url, headers=headers, timeout=60).status_code == 200
+    tree.publish(node_document("n2.example", OTHER, role="control-plane", generation=2))
+    page = open_page_with_token(browser, server)
+    state = page.locator("[id='node-n2.example'] td").nth(2).inner_text()
+    assert state.split("\n") == ["armed", "ready in the cluster", "to restart"]
+    requests.delete(url, headers=headers, timeout=60)
+
+
 def test_what_machines_say_is_text_and_never_markup(browser, server, tree):
     page = open_page(browser, server)
     broken: list[str] = []
@@ -149,7 +188,10 @@ def test_headings_captions_and_names_carry_the_structure(browser, server, tree):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_enough_contrast(browser, server, tree, scheme):
     """WCAG AA: 4.5 to 1, for the colours that the browser computed."""
+    for state in ("booted", "ready" if scheme == "light" else "joining"):
+        report(server, state, "n2.example", OTHER, digest=digest_of("other"))
     page = open_page(browser, server, color_scheme=scheme)
+    page.locator(".state.ready, .state.joining").first.wait_for()
     weak = page.evaluate(CONTRAST)
     assert weak == []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from kindling.simulator.faults import Faults, Point
 from kindling.simulator.fleet import simulate
 from kindling.simulator.inventory import MachineSpec, parse_machine
 from kindling.simulator.outcome import Outcome, State
+from tests.fakes.credentials import make_credentials
 from tests.fakes.server import Server, free_port, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +63,12 @@ class Fleet:
             update_lock(assets, lock, trust_download=True, mirrors=(str(mirror),))
             shutil.copytree(mirror, self.served / "assets")
         plan = plan_cluster(cluster, stack="fleet", lock_file=lock)
-        render_tree(plan.nodes, plan.boot, SECRET, self.served)
+        credentials = make_credentials().model_copy(update={"stack": SECRET})
+        render_tree(plan.nodes, plan.boot, credentials, self.served)
+
+    def server(self) -> AbstractContextManager[Server]:
+        """The boot server; one machine alone may initialise the cluster without waiting."""
+        return running_server(self.served, port=self.port, claim_grace=0)
 
     def machines(self, count: int = 6) -> list[MachineSpec]:
         """The hardware, as it stands in the rack."""
@@ -107,7 +114,7 @@ def fleet(tmp_path: Path) -> Fleet:
 @pytest.fixture
 def server(fleet: Fleet) -> Iterator[Server]:
     """The boot server over the fleet's tree."""
-    with running_server(fleet.served, port=fleet.port) as running:
+    with fleet.server() as running:
         yield running
 
 
@@ -127,21 +134,21 @@ def test_a_fleet_of_both_architectures_installs_once_and_then_boots_its_disks(
     assert writes(second) == [1] * 6
     for number in range(6):
         node = fleet.node(number)
-        assert (node["state"], node["drift"]) == ("booted", False)
+        assert (node["state"], node["drift"]) == ("ready", False)
         assert node["runningDigest"] == node["digest"]
         assert node["simulated"] is True
 
 
 def test_with_the_database_deleted_no_installed_machine_is_written(fleet: Fleet) -> None:
     """The disk has the last word; the records are built again from what machines report."""
-    with running_server(fleet.served, port=fleet.port):
+    with fleet.server():
         fleet.power_on()
     fleet.forget_everything()
-    with running_server(fleet.served, port=fleet.port):
+    with fleet.server():
         again = fleet.power_on()
         assert {outcome.state for outcome in again} == {State.BOOTED}
         assert writes(again) == [1] * 6
-        assert {fleet.node(number)["state"] for number in range(6)} == {"booted"}
+        assert {fleet.node(number)["state"] for number in range(6)} == {"ready"}
 
 
 def test_a_lost_installed_report_does_not_install_again(fleet: Fleet, server: Server) -> None:
@@ -203,7 +210,7 @@ def test_a_static_node_is_installed_from_its_lease_and_its_own_address_and_from_
     leased = [fleet.machines(1)[0].model_copy(update={"source_address": "127.0.0.10"})]
     (first,) = fleet.power_on(machines=leased)
     assert (first.state, first.disk_writes) == (State.BOOTED, 1)
-    assert fleet.node()["state"] == "booted"
+    assert fleet.node()["state"] == "ready"
     steps = {event["kind"]: event["address"] for event in fleet.details()["boots"][-1]}
     assert steps["script-install"] == steps["kernel"] == "127.0.0.10"
     assert steps["ignition"] == steps["image"] == "127.0.0.77"

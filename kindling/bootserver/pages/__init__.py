@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
-from kindling.bootserver.diagnosis import age
+from kindling.bootserver.durations import age
 
 HERE = Path(__file__).resolve().parent
 

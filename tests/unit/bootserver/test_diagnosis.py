@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kindling.bootserver import timeline as t
-from kindling.bootserver.diagnosis import age, diagnose
+from kindling.bootserver.diagnosis import diagnose
+from kindling.bootserver.durations import age
 from kindling.bootserver.records import Event, Sighting
 from kindling.bootserver.states import Record, state_of
 from kindling.bootserver.timeline import kind_of_file, last_boots

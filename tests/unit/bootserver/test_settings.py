@@ -73,6 +73,7 @@ def test_a_short_token_is_refused_without_being_shown(tmp_path):
         ({"port": 0}, "port"),
         ({"port": 65_536}, "port"),
         ({"workers": 0}, "workers"),
+        ({"claim_grace": -1}, "claim_grace"),
         ({"tls_cert": Path("/nothing.pem")}, "both a certificate and a key"),
         (
             {"tls_cert": Path("/nothing.pem"), "tls_key": Path("/nothing.key")},
@@ -102,10 +103,11 @@ def test_the_command_line_gives_the_same_settings(tmp_path, monkeypatch):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     line = f"--directory {tmp_path} --host 127.0.0.1 --port 9000 --trusted-proxy 10.0.0.0/8"
-    given = settings_from(parser.parse_args(line.split()))
+    given = settings_from(parser.parse_args(f"{line} --claim-grace 0".split()))
     assert given == load_settings(
-        tmp_path, host="127.0.0.1", port=9000, trusted_proxies=("10.0.0.0/8",)
+        tmp_path, host="127.0.0.1", port=9000, trusted_proxies=("10.0.0.0/8",), claim_grace=0
     )
+    assert load_settings(tmp_path).claim_grace == 300
 
 
 def test_the_token_is_no_option_of_the_command_line():

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from kindling.bootserver.attempts import ignition_asked
+from kindling.bootserver.orders import arm, disarm
+from kindling.bootserver.stages import is_stage, staged
 from kindling.bootserver.states import (
     Record,
     State,
@@ -20,9 +23,6 @@ from kindling.bootserver.tickets import Ticket
 from kindling.bootserver.transitions import (
     Refusal,
     Report,
-    arm,
-    disarm,
-    ignition_asked,
     published,
     report,
 )
@@ -65,6 +65,14 @@ INSTALLED = replace(
     installed_at=NOW - 50,
 )
 BOOTED = replace(INSTALLED, booted_at=NOW - 20, booted_digest=digest_of("g2"))
+READY = replace(
+    BOOTED, stage="ready", stage_at=NOW - 9, stage_generation=2, stage_incarnation=1,
+    joined_at=NOW - 9,
+)  # fmt: skip
+OLDER_READY = replace(
+    OLDER, booted_at=NOW - 400, booted_digest=digest_of("g1"), stage="ready", stage_at=NOW - 390,
+    stage_generation=1, stage_incarnation=1, joined_at=NOW - 390,
+)  # fmt: skip
 HELD = replace(ARMED, held="3 installations in a row failed", held_at=NOW - 5, failures=3)
 
 SITUATIONS: dict[str, tuple[Record, NodeDocument]] = {
@@ -81,6 +89,13 @@ SITUATIONS: dict[str, tuple[Record, NodeDocument]] = {
     "booted": (BOOTED, DOCUMENT),
     "outdated": (BOOTED, CHANGED),
     "held": (HELD, DOCUMENT),
+    "initialising": (replace(READY, stage="initialising", joined_at=None), DOCUMENT),
+    "joining": (replace(READY, stage="joining", joined_at=None), DOCUMENT),
+    "joined": (replace(READY, stage="joined"), DOCUMENT),
+    "ready": (READY, DOCUMENT),
+    "ready, outdated": (READY, CHANGED),
+    "not in the cluster": (replace(READY, stage="failed", joined_at=None), DOCUMENT),
+    "ready, newer armed": (OLDER_READY, DOCUMENT),
 }
 
 EVENTS = (
@@ -98,24 +113,34 @@ EVENTS = (
     "arm",
     "disarm",
     "expiry",
+    "ready 2",
+    "ready 1",
+    "cluster-failed 2",
 )
 
 # A line per situation, a column per event of EVENTS, in their order. What follows is a state, or
 # the HTTP status of a refusal that changes nothing; `!` is a refusal that holds the node.
 TABLE = """
-    pending                 3  3  !  9  F  I  B  9  9  P  P  A  P  P
-    disarmed                3  3  !  9  F  I  B  9  9  P  P  A  P  P
-    expired                 P  P  !  9  F  I  B  9  9  P  P  A  P  P
-    armed                   A  A  !  W  F  I  B  9  9  A  A  A  P  P
-    armed, older installed  A  A  !  W  F  I  B  9  9  A  A  A  P  P
-    fetched                 A  A  !  W  F  I  B  9  9  A  A  A  P  P
-    installing              F  3  !  W  F  I  B  9  9  W  W  W  W  W
-    failed                  F  F  !  W  F  I  B  9  9  F  F  A  F  F
-    failed twice, fetched   F  F  !  W  H  I  B  9  9  F  F  A  F  F
-    installed               3  3  !  9  9  I  B  9  9  9  9  9  9  I
-    booted                  3  3  !  9  9  B  B  9  9  9  9  9  9  B
-    outdated                3  3  !  9  9  O  O  9  9  9  9  9  9  O
-    held                    3  3  3  9  H  H  H  9  9  H  H  A  H  H
+    pending                 3  3  !  9  F  I  B  9  9  P  P  A  P  P  R  P  F
+    disarmed                3  3  !  9  F  I  B  9  9  P  P  A  P  P  R  P  F
+    expired                 P  P  !  9  F  I  B  9  9  P  P  A  P  P  R  P  F
+    armed                   A  A  !  W  F  I  B  9  9  A  A  A  P  P  R  A  F
+    armed, older installed  A  A  !  W  F  I  B  9  9  A  A  A  P  P  R  A  F
+    fetched                 A  A  !  W  F  I  B  9  9  A  A  A  P  P  R  A  F
+    installing              F  3  !  W  F  I  B  9  9  W  W  W  W  W  R  W  F
+    failed                  F  F  !  W  F  I  B  9  9  F  F  A  F  F  R  F  F
+    failed twice, fetched   F  F  !  W  H  I  B  9  9  F  F  A  F  F  R  F  F
+    installed               3  3  !  9  9  I  B  9  9  9  9  9  9  I  R  9  F
+    booted                  3  3  !  9  9  B  B  9  9  9  9  9  9  B  R  9  F
+    outdated                3  3  !  9  9  O  O  9  9  9  9  9  9  O  O  9  F
+    held                    3  3  3  9  H  H  H  9  9  H  H  A  H  H  H  H  H
+    initialising            3  3  !  9  9  N  B  9  9  9  9  9  9  N  R  9  F
+    joining                 3  3  !  9  9  J  B  9  9  9  9  9  9  J  R  9  F
+    joined                  3  3  !  9  9  D  B  9  9  9  9  9  9  D  R  9  F
+    ready                   3  3  !  9  9  R  B  9  9  9  9  9  9  R  R  9  F
+    ready, outdated         3  3  !  9  9  O  O  9  9  9  9  9  9  O  O  9  F
+    not in the cluster      3  3  !  9  9  F  B  9  9  9  9  9  9  F  R  9  F
+    ready, newer armed      A  A  !  W  F  I  B  9  9  A  A  A  P  P  R  A  F
 """
 OUTCOMES = {
     "P": "pending",
@@ -126,6 +151,10 @@ OUTCOMES = {
     "O": "outdated",
     "F": "failed",
     "H": "held",
+    "N": "initialising",
+    "J": "joining",
+    "D": "joined",
+    "R": "ready",
     "9": "409",
     "3": "403",
     "!": "held!",
@@ -154,6 +183,10 @@ def happen(event: str, record: Record, document: NodeDocument) -> Record | Refus
         case "expiry":
             return record
     g = int(generation)
+    if word in ("ready", "cluster-failed"):
+        told = Report(word.removeprefix("cluster-"), g, vouched=g, of_cluster=word != "ready")  # type: ignore[arg-type]
+        assert is_stage(told)
+        return staged(record, document, told, NOW, incarnation=1)
     return report(record, document, Report(word, g, digest_of(f"g{g}"), "no disk", "", g), NOW)  # type: ignore[arg-type]
 
 
@@ -184,8 +217,9 @@ def test_the_table_covers_every_state_of_a_node():
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_an_install_script_is_served_only_while_the_node_is_armed(situation):
     record, document = SITUATIONS[situation]
-    unarmed = {"pending", "disarmed", "expired", "installed", "booted", "outdated", "held"}
-    assert may_install(record, document, NOW) == (situation not in unarmed)
+    armed = {"armed", "armed, older installed", "fetched", "installing", "failed"}
+    armed |= {"failed twice, fetched", "ready, newer armed"}
+    assert may_install(record, document, NOW) == (situation in armed)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

@@ -239,6 +239,7 @@ def test_the_live_document_needs_the_node_s_token_and_proves_its_bytes(server):
 def test_the_live_document_says_whether_any_machine_of_the_cluster_is_armed(server):
     assert server.machine.get(f"/live/{MAC}", headers=BEARER).json()["anyArmed"] is True
     server.install()
+    server.report("ready")
     assert server.machine.get(f"/live/{MAC}", headers=BEARER).json()["anyArmed"] is False
     server.publish(node_document("n2.example", "52:54:00:00:00:02"))
     assert server.machine.get(f"/live/{MAC}", headers=BEARER).json()["anyArmed"] is True
