@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup preview up refresh destroy demo demo-down test lint types bench nightly clean-cache
+.PHONY: help setup preview up refresh destroy roll demo demo-down test cluster-test lint types bench nightly clean-cache
 
 STACK ?=
 ARGS ?=
@@ -11,6 +11,8 @@ PYTHON := .venv/bin/python
 LOCK := $(shell cksum < requirements/development.txt | tr ' ' '-')
 TOOLS := pulumi butane ignition-validate plugins
 TEST_TOOLS := kubeadm kubectl etcd
+CLUSTER_TOOLS := kubeadm kubectl kubelet kube-apiserver kube-controller-manager kube-scheduler kube-proxy \
+  etcd containerd runc cni-plugins coredns pause ignition
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 
 DEMO := $(filter demo demo-down,$(MAKECMDGOALS))$(filter demo,$(STACK))
@@ -56,6 +58,10 @@ up: ## Create or change what the stack file describes: make up STACK=staging
 refresh: ## Compare the state with what is really there: make refresh STACK=staging
 destroy: ## Remove everything that the stack made: make destroy STACK=staging
 
+roll: need-stack setup ## Install outdated machines again, a few at a time: make roll STACK=staging
+	@$(PYTHON) tools/install.py kubectl
+	@tools/with-stack $(STACK) $(PYTHON) -m kindling roll $(STACK) $(ARGS)
+
 .PHONY: need-stack
 need-stack:
 	@test -n "$(STACK)" || { echo "name the stack, as in: make $(or $(MAKECMDGOALS),up) STACK=staging" >&2; exit 2; }
@@ -71,6 +77,11 @@ test: lint types ## Run every check; pytest's closing line comes last
 	@$(PYTHON) tools/install.py $(TEST_TOOLS)
 	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) $(ARGS)
 
+cluster-test: setup ## Bring up real clusters in containers of this machine, from rendered files (root)
+	@tools/cluster-packages
+	@$(PYTHON) tools/install.py $(CLUSTER_TOOLS)
+	@$(PYTHON) -m pytest -m cluster tests/cluster $(ARGS)
+
 lint: setup ## Check style and formatting
 	@ruff check .
 	@ruff format --check .
@@ -84,7 +95,7 @@ bench: setup ## Measure; see docs for what and how
 nightly: setup ## Run the tests and the long checks
 	@tools/test-packages
 	@$(PYTHON) tools/install.py $(TEST_TOOLS)
-	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) -m "nightly or not nightly" $(ARGS)
+	@$(PYTHON) -m pytest -n $(or $(WORKERS),2) -m "not cluster" $(ARGS)
 
 clean-cache: ## Delete the built tools; everything in the cache can be made again
 	rm -rf "$${KINDLING_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/kindling}/tools" .tools
