@@ -1,4 +1,4 @@
-"""Everything that machines of one architecture download: system images, extensions, iPXE."""
+"""Everything that machines of one architecture download, and what all of them do."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from providers.artifact import Artifact, artifact_files
 
 
 class AssetBundle(pulumi.ComponentResource):
-    """The artifacts of one architecture, each published once for all its nodes."""
+    """The artifacts of one architecture, each published once for all its nodes.
+
+    The bundle without an architecture, "common", has what is the same for all: manifests.
+    """
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Architecture | None,
         settings: Settings,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("kindling:AssetBundle", str(architecture), None, opts)
+        bundle = str(architecture or "common")
+        super().__init__("kindling:AssetBundle", bundle, None, opts)
         self.artifacts: list[Artifact] = []
         mirrors = settings.plan.cluster.assets.mirrors
         for asset in settings.plan.assets:
             if asset.arch is not architecture:
                 continue
-            name = f"{architecture}-{asset.name}"
+            name = f"{bundle}-{asset.name}"
             self.artifacts.append(
                 Artifact(
                     name,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-from pulumi.runtime.config import is_config_secret
 
+from components.secret_settings import SecretSettings, load_secrets
 from kindling.errors import KindlingError, Problem, StackFileError
 from kindling.models.cluster import Cluster
 from kindling.models.loading import load_cluster, load_file, warnings
@@ -19,11 +19,12 @@ from kindling.planning import ClusterPlan, plan_cluster
 
 @dataclass(frozen=True)
 class Settings:
-    """What the program is made from: the plan, and the store that files are published to."""
+    """What the program is made from: the plan, the store that files go to, and secrets."""
 
     stack: str
     plan: ClusterPlan
     store: Mapping[str, str]
+    secrets: SecretSettings
 
     def owner(self, resource: str) -> str:
         """The name under which a resource owns its files in a store that stacks may share.
@@ -45,20 +46,13 @@ def load_settings() -> Settings:
 
 
 def _load(config: pulumi.Config, stack: str) -> Settings:
-    _refuse_plain_secrets(config)
     cluster = _cluster(config)
+    secrets = load_secrets(config, cluster)
     plan = plan_cluster(cluster, stack=stack, lock_file=Path(config.require("lockFile")))
     for warning in (*warnings(cluster), *_lock_warnings(plan)):
         pulumi.log.warn(warning)
-    return Settings(stack=stack, plan=plan, store=cluster.boot_server.store_location)
-
-
-def _refuse_plain_secrets(config: pulumi.Config) -> None:
-    """Pulumi cannot declare a secret that may be absent, so that it is one is held here."""
-    key = config.full_key("storeToken")
-    if config.get("storeToken") and not is_config_secret(key):
-        message = "lies in the stack file in plain text; `pulumi config set --secret storeToken`"
-        raise StackFileError((Problem(key, f"{message} encrypts it"),), "configuration")
+    store = cluster.boot_server.store_location
+    return Settings(stack=stack, plan=plan, store=store, secrets=secrets)
 
 
 def _cluster(config: pulumi.Config) -> Cluster:

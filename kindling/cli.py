@@ -9,8 +9,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kindling.errors import KindlingError
+
+if TYPE_CHECKING:
+    from kindling.models.credentials import Credentials
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -57,25 +61,23 @@ def schema(arguments: argparse.Namespace) -> int:
 
 
 def lock(arguments: argparse.Namespace) -> int:
-    """Pin every artifact that the given stacks need."""
+    """Pin every artifact that the given stacks need, and check the images of their manifests."""
     from kindling.artifacts.catalog import load_catalog
-    from kindling.artifacts.lock import update_lock
-    from kindling.artifacts.selection import select_assets
+    from kindling.locking import Wishes, lock_stacks
     from kindling.models.loading import load_file
 
     clusters = [load_file(file) for file in arguments.files]
-    catalog = load_catalog()
-    selected = [asset for cluster in clusters for asset in select_assets(cluster, catalog)]
-    unique = {asset.main.path: asset for asset in selected}
-    update_lock(
-        tuple(unique.values()),
-        arguments.lock_file,
+    wishes = Wishes(
         trust_download=arguments.trust_download,
-        mirrors=tuple(dict.fromkeys(m for c in clusters for m in c.assets.mirrors)),
         prune=arguments.prune,
         refresh=arguments.refresh,
+        require_images=arguments.require_images,
     )
-    print(f"{arguments.lock_file}: {len(unique)} artifacts pinned")
+    locked = lock_stacks(clusters, arguments.lock_file, load_catalog(), wishes)
+    for warning in locked.warnings:
+        print(f"warning: {warning}")
+    images = f", {locked.images} images checked" if locked.images else ""
+    print(f"{arguments.lock_file}: {locked.artifacts} artifacts pinned{images}")
     return 0
 
 
@@ -89,13 +91,29 @@ def render(arguments: argparse.Namespace) -> int:
     plan = plan_cluster(cluster, stack=arguments.stack, lock_file=arguments.lock_file)
     if plan.unlocked:
         raise plan.unlocked_error()
-    secret = os.environ.get("KINDLING_STACK_SECRET", "")
-    if not secret:
-        print("note: KINDLING_STACK_SECRET is unset; status tokens are not the stack's own")
-        secret = "rendered-without-the-stack-secret"
-    render_tree(plan.nodes, plan.boot, secret, arguments.out)
+    render_tree(plan.nodes, plan.boot, _credentials(arguments.credentials), arguments.out)
     print(f"{arguments.out}: {len(plan.nodes)} nodes rendered")
     return 0
+
+
+def _credentials(file: Path | None) -> Credentials:
+    """Credentials for a rendering: those of a file, which is made where it is missing."""
+    from kindling.models.credentials import Credentials
+    from kindling.pki.sample import sample_credentials
+
+    if file is not None and file.exists():
+        try:
+            return Credentials.model_validate_json(file.read_bytes())
+        except ValueError:
+            raise KindlingError(
+                f"{file}: is no file of credentials; name one that `render` made, or a new one"
+            ) from None  # pydantic's error would show what is in the file
+    print("note: keys, certificates and tokens are made for this rendering, not the stack's own")
+    made = sample_credentials(os.environ.get("KINDLING_STACK_SECRET"))
+    if file is not None:
+        file.touch(mode=0o600)
+        file.write_text(made.to_json())
+    return made
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -113,6 +131,29 @@ def operate(arguments: argparse.Namespace) -> int:
 
     print(ask(arguments.url, arguments.node, arguments.action))
     return 0
+
+
+def reboot(arguments: argparse.Namespace) -> int:
+    """Ask one machine to restart, or take that back."""
+    from kindling.bootserver.client import operate as ask
+
+    print(ask(arguments.url, arguments.node, "cancel" if arguments.cancel else "reboot"))
+    return 0
+
+
+def release(arguments: argparse.Namespace) -> int:
+    """Let another machine initialise the cluster, when the one that began never will."""
+    from kindling.bootserver.client import release as ask
+
+    print(ask(arguments.url, arguments.stack, arguments.purpose))
+    return 0
+
+
+def roll(arguments: argparse.Namespace) -> int:
+    """Install outdated machines again, a few at a time, while the cluster works on."""
+    from kindling.rolling.command import run
+
+    return run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,22 +188,48 @@ def _add_file_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     )
     made.add_argument("--prune", action="store_true", help="drop what these stacks do not use")
     made.add_argument("--refresh", action="store_true", help="pin again what is pinned already")
+    made.add_argument(
+        "--require-images",
+        action="store_true",
+        help="fail when a registry does not tell which architectures an image has",
+    )
     made = _add(commands, "render", render)
     made.add_argument("file", type=Path)
     made.add_argument("--out", type=Path, required=True)
     made.add_argument("--stack", default="rendered")
+    made.add_argument(
+        "--credentials",
+        type=Path,
+        help="file (kept private) with the keys to render; made when missing, so that a second "
+        "rendering gives the same bytes",
+    )
     made.add_argument("--lock-file", type=Path, default=Path("assets.lock.yaml"))
 
 
 def _add_server_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     from kindling.bootserver.settings import add_arguments
+    from kindling.rolling.options import add_arguments as add_rolling
     from kindling.simulator.command import add_arguments as add_simulation
     from kindling.simulator.command import run as simulate
 
     add_arguments(_add(commands, "serve", serve))
     add_simulation(_add(commands, "simulate", simulate))
+    add_rolling(_add(commands, "roll", roll))
     for action in ("arm", "disarm"):
         made = _add(commands, action, operate)
         made.set_defaults(action=action)
         made.add_argument("node", help="host name or MAC address")
-        made.add_argument("--url", default=os.environ.get("KINDLING_URL", "http://127.0.0.1:8080"))
+        _add_url(made)
+    made = _add(commands, "reboot", reboot)
+    made.add_argument("node", help="host name or MAC address")
+    made.add_argument("--cancel", action="store_true", help="take the request back")
+    _add_url(made)
+    made = _add(commands, "release", release)
+    made.add_argument("stack", help="whose unfinished claim is taken back")
+    made.add_argument("purpose", choices=["kubernetes", "etcd"])
+    _add_url(made)
+
+
+def _add_url(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("KINDLING_URL", "http://127.0.0.1:8080")
+    parser.add_argument("--url", default=default, help="boot server (default: %(default)s)")

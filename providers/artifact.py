@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -13,7 +12,7 @@ from kindling.artifacts.download import fetch
 from kindling.artifacts.progress import Lines
 from kindling.models.assets import Asset, AssetFile
 from kindling.stores.base import Store
-from providers.base import UNKNOWN, Properties, PublishedProvider
+from providers.base import UNKNOWN, Properties, PublishedProvider, say
 
 
 class ArtifactArguments(TypedDict):
@@ -44,7 +43,7 @@ class ArtifactProvider(PublishedProvider):
             if store.adopt(file.path, sha256=file.sha256, owner=inputs["owner"]):
                 continue
             mirrors = tuple(inputs.get("mirrors") or ())
-            local = fetch(file, mirrors=mirrors, report=Lines(_say))
+            local = fetch(file, mirrors=mirrors, report=Lines(say))
             store.put(file.path, local, sha256=file.sha256, owner=inputs["owner"])
 
 
@@ -65,9 +64,3 @@ class Artifact(Resource, module="kindling", name="Artifact"):
 def artifact_files(asset: Asset) -> list[dict[str, Any]]:
     """An asset's files as the resource takes them."""
     return [file.model_dump() for file in asset.files]
-
-
-def _say(line: str) -> None:
-    """The engine shows what a provider writes there."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

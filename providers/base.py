@@ -7,6 +7,7 @@ change (a test pins them), and an instance holds nothing but the token that `con
 from __future__ import annotations
 
 import os
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
@@ -42,6 +43,12 @@ def has_unknowns(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(has_unknowns(item) for item in value)
     return is_unknown(value)
+
+
+def say(line: str) -> None:
+    """Tell the user; the engine shows what a provider writes there."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class PublishedProvider(ResourceProvider):

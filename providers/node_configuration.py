@@ -17,6 +17,7 @@ import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
 from kindling.errors import KindlingError
+from kindling.models.credentials import Credentials
 from kindling.models.documents import (
     NodeDocument,
     Publication,
@@ -24,6 +25,7 @@ from kindling.models.documents import (
     path_of_node,
 )
 from kindling.models.plan import NodePlan
+from kindling.rendering.effects import INSTALLS, effect_of
 from kindling.rendering.identity import renderer_digest
 from kindling.rendering.secrets import NodeSecrets
 from kindling.stores.base import Store
@@ -33,6 +35,7 @@ from providers.base import (
     PublishedProvider,
     has_unknowns,
     is_unknown,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ _SHOWN = 16  # hex digits per file, to tell files apart; ``digest`` in full is w
 
 
 class NodeConfigurationArguments(TypedDict):
-    """``plan`` is a `NodePlan` as JSON; ``secret`` is the stack's one secret; ``mac`` the first."""
+    """``plan`` is a `NodePlan`, ``secret`` its `Credentials`, both as JSON; ``mac`` the first."""
 
     store: Mapping[str, str]
     owner: str
@@ -57,7 +60,15 @@ class NodeConfigurationArguments(TypedDict):
 class NodeConfigurationProvider(PublishedProvider):
     """Publishes the node's document and its installer's Ignition, the document last."""
 
-    not_in_outputs = ("secret", "plan", "renderer", "files", "ignitionDigest", "documentDigest")
+    not_in_outputs = (
+        "secret",
+        "plan",
+        "renderer",
+        "files",
+        "effect",
+        "ignitionDigest",
+        "documentDigest",
+    )
 
     def prepare(self, olds: Properties, news: Properties) -> CheckResult:
         """Render, unless neither plan, nor secret, nor renderer changed since last time."""
@@ -70,7 +81,9 @@ class NodeConfigurationProvider(PublishedProvider):
                 rendered = _render_inputs(news, olds)
         except KindlingError as error:
             return CheckResult(news, [CheckFailure("plan", str(error))])
-        return CheckResult(news | rendered | {"published": _published(news, rendered)}, [])
+        effect = _effect(olds, news, rendered)
+        published = _published(news, rendered)
+        return CheckResult(news | rendered | {"effect": effect, "published": published}, [])
 
     def publish(self, inputs: Properties, store: Store) -> None:
         """Ignition first: a document must never name an Ignition that is not there."""
@@ -107,8 +120,9 @@ def _render(plan: str, secret: str | None) -> RenderedNode:
     parsed = NodePlan.model_validate_json(plan)
     node = parsed.node
     if secret is None:
-        return render_node(parsed, NodeSecrets.placeholder())
-    return render_node(parsed, NodeSecrets.derive(secret, node.hostname, node.generation))
+        return render_node(parsed, NodeSecrets.placeholder(parsed))
+    credentials = Credentials.model_validate_json(secret)
+    return render_node(parsed, NodeSecrets.derive(credentials, node.hostname, node.generation))
 
 
 def _render_inputs(news: Properties, olds: Properties) -> Properties:
@@ -133,6 +147,30 @@ def _render_inputs(news: Properties, olds: Properties) -> Properties:
     }
 
 
+def _effect(olds: Properties, news: Properties, rendered: Properties) -> str:
+    """What the newest change means for the machine; a further run without one says the same."""
+    if not olds.get("files"):
+        return INSTALLS
+    if rendered["files"] == olds["files"] and news["plan"] == olds["plan"]:
+        return str(olds.get("effect") or INSTALLS)
+    generations = tuple(_generation(each["plan"]) for each in (olds, news))
+    effect = effect_of(
+        json.loads(olds["files"]),
+        json.loads(rendered["files"]),
+        generations=(generations[0], generations[1]),
+    )
+    say(f"{_hostname(news['plan'])}: {effect}")
+    return effect
+
+
+def _generation(plan: str) -> int:
+    return int(json.loads(plan)["node"].get("generation", 1))
+
+
+def _hostname(plan: str) -> str:
+    return str(json.loads(plan)["node"]["hostname"])
+
+
 def _published(news: Properties, rendered: Properties) -> dict[str, str]:
     return {
         path_of_ignition(news["mac"]): rendered["ignitionDigest"],
@@ -144,4 +182,5 @@ def _document(plan: NodePlan, rendered: RenderedNode, secret: str, history: obje
     """The node's document; ``history`` is the JSON text of earlier ones, if there were any."""
     known = json.loads(history) if isinstance(history, str) and not is_unknown(history) else []
     publications = tuple(Publication.model_validate(entry) for entry in known)
-    return rendered.document(plan, secret, publications)
+    stack_secret = Credentials.model_validate_json(secret).stack
+    return rendered.document(plan, stack_secret, publications)

@@ -112,7 +112,6 @@ def _findings(settings: ClusterSettings, nodes: tuple[Node, ...]) -> Iterator[Fi
         addon = getattr(addons, name)
         if isinstance(addon, Addon):
             yield from _patch_findings(addon, Addons.model_fields[name].alias or name)
-    yield from _coredns_findings(addons)
     yield from _manifest_findings(settings)
     if addons.metallb is not None:
         yield from pool_findings(addons.metallb, settings, nodes)
@@ -127,7 +126,6 @@ def _without_cluster(settings: ClusterSettings) -> Iterator[Finding]:
 
 
 def _network_findings(settings: ClusterSettings) -> Iterator[Finding]:
-    subnet = settings.kubernetes.networking.pod_subnet
     for name in NETWORKS:
         addon: Addon | None = getattr(settings.addons, name)
         here: Location = ("addons", name)
@@ -143,10 +141,6 @@ def _network_findings(settings: ClusterSettings) -> Iterator[Finding]:
     if flannel is not None and flannel.backend == "host-gw" and flannel.mtu is not None:
         message = "means nothing to the backend host-gw, which adds no header; remove it"
         yield Finding(("addons", "flannel", "mtu"), message, flannel.mtu)
-    if settings.cni == "calico" and ":" in subnet:
-        message = "is IPv6, for which Calico's released manifest is not made; write cni: none and "
-        message += "give your own manifest, or take an IPv4 network"
-        yield Finding(("kubernetes", "networking", "podSubnet"), message, subnet)
 
 
 def _patch_findings(addon: Addon, key: str) -> Iterator[Finding]:
@@ -161,24 +155,6 @@ def _patch_findings(addon: Addon, key: str) -> Iterator[Finding]:
         ):
             if not there:
                 yield Finding(here, f"has no {part}; a patch names the object that it changes")
-
-
-def _coredns_findings(addons: Addons) -> Iterator[Finding]:
-    if addons.coredns is None:
-        return
-    here: Location = ("addons", "coredns")
-    settings = addons.coredns
-    lists: list[tuple[Location, Iterable[str]]] = [((*here, "forward"), settings.forward)]
-    lists += [((*here, "hosts", key), (key, *names)) for key, names in settings.hosts.items()]
-    lists += [
-        ((*here, "stubDomains", key), (key, *servers))
-        for key, servers in settings.stub_domains.items()
-    ]
-    for location, words in lists:
-        for word in words:
-            if set(word) & set(" \t\r\n{}#\"'"):
-                message = "cannot stand in a Corefile; write a plain name or address"
-                yield Finding(location, message, word)
 
 
 def _manifest_findings(settings: ClusterSettings) -> Iterator[Finding]:

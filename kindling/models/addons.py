@@ -22,10 +22,10 @@ from kindling.models.kubernetes_types import (
 )
 from kindling.models.types import (
     AbsolutePath,
+    ClusterName,
     Flag,
     InterfaceName,
     IpAddress,
-    LinkName,
     Location,
     Number,
     Positive,
@@ -34,6 +34,7 @@ from kindling.models.types import (
     Version,
 )
 
+ObjectName = ClusterName  # Kubernetes' own objects need the same
 Cni = Literal["flannel", "calico", "cilium", "none"]
 
 
@@ -109,7 +110,7 @@ class IngressNginx(Addon):
 class MetalLbPool(StackModel):
     """Addresses that services of type LoadBalancer get."""
 
-    name: LinkName = Field("default", description="Name of the pool.")
+    name: ObjectName = Field("default", description="Name of the pool.")
     addresses: tuple[AddressPool, ...] = Field(min_length=1, description="Ranges.")
     auto_assign: Flag = Field(True, description="Give them to services that name no pool.")
 
@@ -217,7 +218,7 @@ def chosen_addons(cni: Cni, addons: Addons) -> Iterator[ChosenAddon]:
 class Manifest(StackModel):
     """A manifest of the user's own: inline, or a file with its digest."""
 
-    name: LinkName = Field(description="Name, unique among manifests.")
+    name: ObjectName = Field(description="Name, unique among manifests.")
     inline: Text | None = Field(None, description="The manifest's text (YAML).")
     url: Location | None = Field(None, description="Where it comes from.")
     sha256: Sha256 | None = Field(None, description="Its digest, when nobody publishes one.")

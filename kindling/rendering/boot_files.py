@@ -39,6 +39,7 @@ class BootFilesPlan(BaseModel):
     base_url: str  # as machines reach the boot server, without a trailing slash
     public_page: bool = False
     dhcp: Dhcp | None = None
+    incarnation: int = 1  # of the cluster
 
     def to_json(self) -> str:
         """Compact JSON without defaults: short in the state, stable for equal plans."""
@@ -80,6 +81,7 @@ def _site(plan: BootFilesPlan) -> SiteDocument:
         cluster=plan.cluster,
         base_url=plan.base_url,
         public_page=plan.public_page,
+        incarnation=plan.incarnation,
     )
 
 

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from kindling.errors import RenderError
+from kindling.models.compatibility import pause_image
 from kindling.models.documents import BootValues
 from kindling.models.plan import NodePlan, SysextReference
 from kindling.rendering import flatcar_installer, flatcar_users, flatcar_wishes
 from kindling.rendering.butane import ButaneDocument, Entry, to_ignition
-from kindling.rendering.containerd import configuration_template, pause_image, version_of
+from kindling.rendering.containerd import configuration_template, version_of
 from kindling.rendering.kernel_arguments import (
     console_arguments,
     first_boot_arguments,
     network_arguments,
     static_address,
 )
+from kindling.rendering.kubernetes.live import live_texts
+from kindling.rendering.kubernetes.node import part_of
 from kindling.rendering.networkd import network_files
+from kindling.rendering.parts import SystemPart
 from kindling.rendering.rendered import RenderedNode, ignition_digests, sha256
 from kindling.rendering.secrets import NodeSecrets
 from kindling.rendering.text import render_text
@@ -45,13 +49,21 @@ _NO_DIGEST_YET = "0" * 64
 
 def render(plan: NodePlan, secrets: NodeSecrets) -> RenderedNode:
     """Render a Flatcar node. Raises `RenderError` and `CommandError`."""
-    node_ignition = flatcar_wishes.add_clevis(to_ignition(_document(plan, secrets)), plan.node)
+    part = part_of(plan, secrets)
+    document = _document(plan, secrets, part)
+    node_ignition = flatcar_wishes.add_clevis(to_ignition(document), plan.node)
     digest = sha256(node_ignition)
     boot = _boot_values(plan)
     installer = flatcar_installer.assemble(plan, secrets, node_ignition, digest)
+    live = live_texts(plan)
     files = ignition_digests(json.loads(node_ignition)) | installer.digests(boot)
-    secret_files = frozenset({STATUS_TOKEN, flatcar_installer.STATUS_TOKEN})
+    files |= {f"live/{name}": sha256(text) for name, text in live.items()}
+    secret_files = frozenset(
+        {STATUS_TOKEN, flatcar_installer.STATUS_TOKEN}
+        | {file.path for file in part.files if file.secret}
+    )
     unlocked = {extension_path(each) for each in plan.sysexts if each.sha256 is None}
+    unlocked |= {each.path for each in part.downloads if each.sha256 is None}
     return RenderedNode(
         files=dict(sorted(files.items())),
         secret_files=secret_files,
@@ -61,6 +73,7 @@ def render(plan: NodePlan, secrets: NodeSecrets) -> RenderedNode:
         digest=digest,
         ignition_digest=sha256(installer.ignition),
         boot=boot,
+        live=live,
     )
 
 
@@ -85,16 +98,16 @@ def _boot_values(plan: NodePlan) -> BootValues:
     )
 
 
-def _document(plan: NodePlan, secrets: NodeSecrets) -> ButaneDocument:
+def _document(plan: NodePlan, secrets: NodeSecrets, part: SystemPart) -> ButaneDocument:
     """The node's Butane document; what the stack says in its own words replaces ours."""
     node = plan.node
     document = ButaneDocument(owner=node.hostname, template="flatcar/document.bu")
     wanted = flatcar_wishes.storage_entries(node)
     theirs = {_path(each) for each in wanted}
-    ours = (each for each in (*_files(plan, secrets), *_links(plan)) if _path(each) not in theirs)
-    for section, entry in (*ours, *wanted):
+    ours = (*_files(plan, secrets), *_links(plan), *_storage_of(plan, part))
+    for section, entry in (*(each for each in ours if _path(each) not in theirs), *wanted):
         document.storage.setdefault(section, []).append(entry)
-    document.units = flatcar_wishes.merge_units(_units(plan), node)
+    document.units = flatcar_wishes.merge_units([*_units(plan), *_units_of(part)], node)
     document.passwd = flatcar_users.passwd_entries(plan)
     arguments = node.kernel_arguments
     document.kernel_arguments = {
@@ -151,12 +164,19 @@ def _files(plan: NodePlan, secrets: NodeSecrets) -> Iterator[_Placed]:
 
 
 def _extension(plan: NodePlan, sysext: SysextReference) -> _Placed:
+    path = extension_path(sysext)
+    return _download(plan, path, sysext.path, sysext.sha256, f"assets: {sysext.name}")
+
+
+def _download(
+    plan: NodePlan, path: str, store_path: str, sha256: str | None, origin: str
+) -> _Placed:
     contents = {
-        "source": f"{plan.base_url}/{sysext.path}",
-        "verification": {"hash": f"sha256-{sysext.sha256 or _NO_DIGEST_YET}"},
+        "source": f"{plan.base_url}/{store_path}",
+        "verification": {"hash": f"sha256-{sha256 or _NO_DIGEST_YET}"},
     }
-    data = {"path": extension_path(sysext), "mode": 0o644, "overwrite": True, "contents": contents}
-    return "files", Entry(data, f"assets: {sysext.name}")
+    data = {"path": path, "mode": 0o644, "overwrite": True, "contents": contents}
+    return "files", Entry(data, origin)
 
 
 def _links(plan: NodePlan) -> Iterator[_Placed]:
@@ -166,6 +186,32 @@ def _links(plan: NodePlan) -> Iterator[_Placed]:
     for name, target in {**own, **targets}.items():
         data = {"path": f"/etc/extensions/{name}.raw", "target": target, "overwrite": True}
         yield "links", Entry({**data, "hard": False}, f"assets: {name}")
+
+
+def _storage_of(plan: NodePlan, part: SystemPart) -> Iterator[_Placed]:
+    """The cluster's files, downloads and links."""
+    for each in part.downloads:
+        yield _download(plan, each.path, each.store_path, each.sha256, each.origin)
+    for file in part.files:
+        yield _file(file.path, file.content, file.origin, file.mode)
+    for link in part.links:
+        data = {"path": link.path, "target": link.target, "overwrite": True, "hard": False}
+        yield "links", Entry(data, link.origin)
+
+
+def _units_of(part: SystemPart) -> Iterator[Entry]:
+    """The cluster's units."""
+    for unit in part.units:
+        data: dict[str, object] = {"name": unit.name}
+        if unit.contents is not None:
+            data["contents"] = unit.contents
+        if unit.enabled is not None:
+            data["enabled"] = unit.enabled
+        if unit.mask:
+            data["mask"] = True
+        if unit.dropins:
+            data["dropins"] = [{"name": name, "contents": text} for name, text in unit.dropins]
+        yield Entry(data, unit.origin)
 
 
 def _units(plan: NodePlan) -> list[Entry]:

@@ -24,6 +24,6 @@ def renderer_digest() -> str:
 
 def renderer_files() -> list[Path]:
     """Every file whose change may change what is rendered, in a fixed order."""
-    code = [*(_PACKAGE / "rendering").glob("*.py"), *(_PACKAGE / "models").glob("*.py")]
+    code = [*(_PACKAGE / "rendering").rglob("*.py"), *(_PACKAGE / "models").glob("*.py")]
     templates = [path for path in templating.TEMPLATES.rglob("*") if path.is_file()]
     return sorted([_PACKAGE / "templating.py", *code, *templates])

@@ -18,8 +18,9 @@ class RenderedNode:
     """One node, rendered: both Ignition documents and the digest of all that it will get.
 
     ``files`` maps what is on the machine to a SHA-256 (hex): paths; ``systemd/<unit>``,
-    ``passwd/<user or group>``, ``storage/<device>``, ``kernel-arguments``; and what only the
-    installation uses as ``install/<name>``. ``secret_files`` are those whose content depends on
+    ``passwd/<user or group>``, ``storage/<device>``, ``kernel-arguments``; what may change while it
+    runs as ``live/<name>``; and what only the installation uses as ``install/<name>``. ``live`` has
+    the texts of the live document by name. ``secret_files`` are those whose content depends on
     the node's secrets, ``provisional`` those whose digest is not final because a value that they
     depend on is not known yet (then no digest of a whole document is final either).
     """
@@ -32,6 +33,7 @@ class RenderedNode:
     digest: str  # SHA-256 (hex) of node_ignition
     ignition_digest: str  # SHA-256 (hex) of ignition
     boot: BootValues
+    live: Mapping[str, str]
 
     def document(
         self, plan: NodePlan, stack_secret: str, history: Iterable[Publication] = ()
@@ -60,6 +62,7 @@ class RenderedNode:
             status_tokens=status_token_digests(stack_secret, node.hostname, node.generation),
             auto_arm=plan.auto_arm,
             arm_for=plan.arm_for,
+            live=dict(self.live),
             boot=self.boot,
         )
 

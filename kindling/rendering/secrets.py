@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from kindling.errors import RenderError
+from kindling.models.credentials import Credentials
+from kindling.models.plan import NodePlan
 
 # How many generations back a machine may still speak: the published one and the seven before it.
 REMEMBERED_GENERATIONS = 8
@@ -22,27 +24,31 @@ class NodeSecrets:
     """The secrets of one node in one generation. ``known`` is False for placeholders."""
 
     status_token: str = field(repr=False)  # 32 bytes as base64url without padding: 43 characters
+    credentials: Credentials
     known: bool = True
 
     @classmethod
-    def derive(cls, stack_secret: str, hostname: str, generation: int) -> NodeSecrets:
-        """HKDF-SHA256 (RFC 5869) over purpose, host and generation.
+    def derive(cls, credentials: Credentials, hostname: str, generation: int) -> NodeSecrets:
+        """HKDF-SHA256 (RFC 5869) of the stack's secret over purpose, host and generation.
 
         A generation's token says nothing about another's. Raises `RenderError` for an empty secret.
         """
-        return cls(status_token=_derived(stack_secret, "status-token", hostname, generation))
+        token = _derived(credentials.stack, "status-token", hostname, generation)
+        return cls(status_token=token, credentials=credentials)
 
     @classmethod
-    def placeholder(cls) -> NodeSecrets:
-        """Stands in while the stack's secret is not known: same shape, and never published."""
-        return cls(status_token="0" * 43, known=False)
+    def placeholder(cls, plan: NodePlan) -> NodeSecrets:
+        """Stands in while the stack's secrets are not known: same shape, and never published."""
+        return cls(
+            status_token="0" * 43, credentials=Credentials.placeholder().of(plan), known=False
+        )
 
 
 def status_token_digests(stack_secret: str, hostname: str, generation: int) -> dict[int, str]:
     """SHA-256 (hex) of the status tokens of this generation and of the seven before it."""
     oldest = max(1, generation - REMEMBERED_GENERATIONS + 1)
     tokens = {
-        each: NodeSecrets.derive(stack_secret, hostname, each).status_token
+        each: _derived(stack_secret, "status-token", hostname, each)
         for each in range(oldest, generation + 1)
     }
     return {each: hashlib.sha256(token.encode()).hexdigest() for each, token in tokens.items()}

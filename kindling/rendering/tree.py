@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kindling.errors import RenderError
+from kindling.models.credentials import Credentials
 from kindling.models.documents import path_of_ignition, path_of_node
 from kindling.models.plan import NodePlan
 from kindling.rendering.boot_files import BootFilesPlan, render_boot_files
@@ -15,7 +16,7 @@ from kindling.rendering.secrets import NodeSecrets
 
 
 def render_tree(
-    plans: Iterable[NodePlan], boot_plan: BootFilesPlan, stack_secret: str, out_dir: Path
+    plans: Iterable[NodePlan], boot_plan: BootFilesPlan, credentials: Credentials, out_dir: Path
 ) -> list[str]:
     """Write every published file but the artifacts; the store paths written, sorted.
 
@@ -25,7 +26,7 @@ def render_tree(
     files = render_boot_files(boot_plan)
     problems: list[str] = []
     with ThreadPoolExecutor() as pool:  # threads wait for Butane most of the time
-        for result in pool.map(lambda plan: _node_files(plan, stack_secret), plans):
+        for result in pool.map(lambda plan: _node_files(plan, credentials), plans):
             if isinstance(result, RenderError):
                 problems.append(str(result))
             else:
@@ -37,16 +38,17 @@ def render_tree(
     return sorted(files)
 
 
-def _node_files(plan: NodePlan, stack_secret: str) -> dict[str, bytes] | RenderError:
+def _node_files(plan: NodePlan, credentials: Credentials) -> dict[str, bytes] | RenderError:
     node = plan.node
     try:
-        secrets = NodeSecrets.derive(stack_secret, node.hostname, node.generation)
+        own = credentials.of(plan)
+        secrets = NodeSecrets.derive(own, node.hostname, node.generation)
         rendered = render_node(plan, secrets)
     except RenderError as error:
         return error
     return {
         path_of_ignition(node.primary_mac): rendered.ignition,
-        path_of_node(node.primary_mac): rendered.document(plan, stack_secret).to_json(),
+        path_of_node(node.primary_mac): rendered.document(plan, own.stack).to_json(),
     }
 
 

@@ -52,13 +52,13 @@ class AddonMachine:
         """The live document has these settings of CoreDNS now."""
         self._live("coredns.json").write_text(text)
 
-    def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the script once, with little patience."""
         path = os.pathsep.join([str(BIN), os.environ["PATH"]])
         environment = {"PATH": path, "KINDLING_ROOT": str(self.root)}
         quick = {"KINDLING_ADDON_PATIENCE": "3"}
         return subprocess.run(
-            ["bash", str(self.root / "opt/kindling/addons")],
+            ["bash", str(self.root / "opt/kindling/addons"), *arguments],
             env=environment | quick | variables,
             capture_output=True,
             text=True,
@@ -72,6 +72,13 @@ class AddonMachine:
         done = self.run(**variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def show(self, *plans: ManifestPlan) -> str:
+        """What would be applied, as YAML."""
+        self.told(*plans)
+        done = self.run("show")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     @property
     def status(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Something that answers `/readyz` over TLS as an API server does, for programs that only ask that."""
+"""Something that answers `/readyz` over TLS as an API server does, for who asks only that."""
 
 from __future__ import annotations
 
@@ -70,7 +70,15 @@ def _make_certificate(certificate: Path, key: Path) -> None:
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *(
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=test",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ),
             *("-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,

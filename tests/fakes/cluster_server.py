@@ -1,4 +1,4 @@
-"""A boot server as machines of a cluster see it: status, claim and live document, as a test says."""
+"""A boot server as machines of a cluster see it: status, claim and live document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class ClusterServer:
     def stages(self) -> list[str]:
         """States as they were reported, repetitions left out."""
         states = [report["state"] for report in self.reports]
-        return [state for state, last in zip(states, [None, *states], strict=False) if state != last]
+        return [
+            state for state, last in zip(states, [None, *states], strict=False) if state != last
+        ]
 
     @property
     def messages(self) -> list[str]:

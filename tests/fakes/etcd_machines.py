@@ -179,8 +179,8 @@ class EtcdMachine:
 
     def keep_certificates(self) -> None:
         """Lay them beside the machine: making them at each installation takes seconds."""
-        if (self.pki / "etcd/peer.crt").exists():
-            shutil.copytree(self.pki, self._kept, dirs_exist_ok=True)
+        if (self.pki / "etcd/peer.crt").exists() and not self._kept.exists():
+            shutil.copytree(self.pki, self._kept)
 
     def members_of_stack(self, *machines: EtcdMachine) -> None:
         """Another list of etcd machines comes with the live document."""
@@ -188,7 +188,9 @@ class EtcdMachine:
         self.write("/var/lib/kindling/live/etcd-members", text)
 
     def boot(self) -> None:
-        """Power on: what systemd does at every boot."""
+        """Power on: what systemd does at every boot; nothing when it is on already."""
+        if self._service is not None:
+            return
         for path in self.folder.glob("run/kindling/*"):
             subprocess.run(["rm", "-rf", str(path)], check=True)
         self.systemctl(["start", "--no-block", "etcd.service"])
@@ -217,9 +219,9 @@ class EtcdMachine:
             self._service = None
         if verb in {"start", "restart"}:
             self.restarts += verb == "restart"
-            self._service = self._service or _Service(self)
+            service = self._service = self._service or _Service(self)
             if "--no-block" not in arguments:
-                assert self._service.active.wait(_PATIENCE), self._service.log
+                until(lambda: self.settled or self._service is not service, "etcd.service is up")
         return ""
 
     def run(
@@ -236,18 +238,25 @@ class EtcdMachine:
             timeout=_PATIENCE * 2,
         )
 
-    def etcdctl(self, *arguments: str, url: str | None = None) -> str:
-        """The answer of a member, this machine's own unless another is named."""
-        done = subprocess.run(
-            ["etcdctl", "--endpoints", url or self.local, *self._client(), *arguments],
+    def etcdctl(self, *arguments: str) -> str:
+        """The answer of the machine's member."""
+        done = self._etcdctl(arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def tries(self, *arguments: str) -> bool:
+        """Whether the machine's member does what is asked."""
+        return self._etcdctl(arguments).returncode == 0
+
+    def _etcdctl(self, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["etcdctl", "--endpoints", self.local, *self._client(), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     @property
     def members(self) -> dict[str, str]:
@@ -440,23 +449,30 @@ class Ground:
         self.folder = folder
         self.credentials = sample_credentials()
         # Of the loopback network, and so that no other test's machines are there.
-        self.network = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"
+        self._network = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"
+
+    def address(self, number: int) -> str:
+        """One of the addresses."""
+        return f"{self._network}.{number}"
 
 
 class Site:
     """Machines of a cluster and their boot server."""
 
-    def __init__(self, folder: Path, ground: Ground, role: str) -> None:
+    def __init__(self, folder: Path, ground: Ground, role: str, beside: int) -> None:
         self.boot_server = BootServer()
         self.machines: list[EtcdMachine] = []
         self._folder = folder
         self._ground = ground
         self._role = role
+        self._beside = beside
 
     def make(self, count: int, **keys: Any) -> list[EtcdMachine]:
         """That many machines, switched off; ``keys`` are the stack's."""
         machines = [
-            machine(self._role, number, network={}, address=f"{self._ground.network}.{number}")
+            machine(
+                self._role, number, network={}, address=self._ground.address(number + self._beside)
+            )
             for number in range(1, count + 1)
         ]
         if self._role == "etcd":
@@ -470,12 +486,21 @@ class Site:
                 plan,
                 self._ground.credentials,
                 self.boot_server,
-                self._ground.folder / f"{self._role}-{name}",
+                self._ground.folder / f"{self._role}-{self._beside}-{name}",
             )
             for name, plan in plans.items()
             if plan.runs_etcd
         ]
         return self.machines
+
+    def reset(self) -> None:
+        """As if nothing had been said so far; the claim stays as it is."""
+        self.boot_server.silent = False
+        self.boot_server.granted.clear()
+        self.boot_server.reports.clear()
+        for each in self.machines:
+            each.stops_before = ""
+            each.members_of_stack(*self.machines)
 
     def close(self) -> None:
         """Switch everything off."""
@@ -486,9 +511,11 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, ground: Ground, role: str = "control-plane") -> Iterator[Site]:
-    """A site that is switched off in the end."""
-    made = Site(folder, ground, role)
+def site(
+    folder: Path, ground: Ground, role: str = "control-plane", *, beside: int = 0
+) -> Iterator[Site]:
+    """A site that is switched off in the end; ``beside`` so many other machines on the ground."""
+    made = Site(folder, ground, role, beside)
     try:
         yield made
     finally:

@@ -27,10 +27,10 @@ from tests.fakes.cluster_plans import cluster_plans, machine
 from tests.fakes.cluster_server import TOKEN, ClusterServer
 
 BOOT_ID = "11111111-2222-3333-4444-555555555555"
-ADVICE = 'To see the stack trace of this error execute with --v=5 or higher'
+ADVICE = "To see the stack trace of this error execute with --v=5 or higher"
 STILL_READY = (
-    'error execution phase kubelet-start: a Node with name "x" and status "Ready" already exists in '
-    "the cluster. You must delete the existing Node or change the name of this new joining Node"
+    'error execution phase kubelet-start: a Node with name "x" and status "Ready" already exists '
+    "in the cluster. You must delete the existing Node or change the name of this new joining Node"
 )
 
 # $STATE/kubeadm has one word for each run of init and join: well, power-cut, or what it fails with.
@@ -38,7 +38,7 @@ _KUBEADM = r"""
 e=$ROOT/etc/kubernetes k=$ROOT/var/lib/kubelet
 refuse() {
     for file; do
-        [ ! -e "$file" ] || { echo "error execution phase preflight: $file already exists" >&2; exit 1; }
+        [ ! -e "$file" ] || { echo "error execution phase preflight: $file exists" >&2; exit 1; }
     done
 }
 fill() { mkdir -p "$(dirname "$1")"; echo "of kubeadm" >"$1"; }
@@ -70,7 +70,9 @@ init*|join*)
     fill "$e/kubelet.conf"
     if [ "$ROLE" = control-plane ]; then
         for name in admin controller-manager scheduler; do fill "$e/$name.conf"; done
-        for name in apiserver controller-manager scheduler; do fill "$e/manifests/kube-$name.yaml"; done
+        for name in apiserver controller-manager scheduler; do
+            fill "$e/manifests/kube-$name.yaml"
+        done
         for name in apiserver front-proxy-client; do fill "$e/pki/$name.crt"; done
     fi
     ;;
@@ -92,12 +94,14 @@ _PROGRAMS = {
     "kubelet": 'echo "Kubernetes v1.33.6"\n',
     "systemctl": '[ ! -e "$STATE/no-$1" ] || { rm "$STATE/no-$1"; exit 5; }\n',
     "ctr": '[ ! -e "$STATE/no-containerd" ] || { rm "$STATE/no-containerd"; exit 1; }\n',
-    "etcdctl": 'cat "$STATE/etcd-keys" 2>/dev/null\n',
+    "etcdctl": '[ ! -e "$STATE/no-etcd" ] || exit 1\ncase $* in\n'
+    "*kindling/incarnation*) echo 1 ;;\n"
+    '*--keys-only*) cat "$STATE/etcd-keys" 2>/dev/null ;;\nesac\n',
     "uname": 'cat "$STATE/machine"\n',
     "sync": "",
     # Time passes where nobody has to wait for it; a test's hook can change the world meanwhile.
     "sleep": 'n=$(cat "$STATE/slept" 2>/dev/null); echo $((n + 1)) >"$STATE/slept"\n'
-    '[ $((n + 1)) -lt 60 ] || kill -9 0\n'
+    "[ $((n + 1)) -lt 15 ] || kill -9 0\n"
     '[ ! -x "$STATE/while-asleep" ] || "$STATE/while-asleep" "$((n + 1))"\n'
     "exec /bin/sleep 0.01\n",
 }

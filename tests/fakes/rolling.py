@@ -19,18 +19,16 @@ from kindling.rolling.plan import Plan, Wishes, plan_roll
 from kindling.rolling.roll import Roll
 from tests.fakes.clusters import cluster as cluster_of
 
-MANNER = Manner(ready_timeout=300, settle=30, checks=10, seen=10, poll=5)
-_WAY = ("installing", "installed", "booted", "joining", "ready")
-
 
 @dataclass
 class FakeMachine:
-    """What really is there."""
+    """What really is there: the system that runs, and where an installation is."""
 
     host: str
     role: str
     pool: str | None = None
-    state: str = "ready"
+    system: str = "ready"  # joining, ready, failing (to join), booted; empty: none runs
+    phase: str = ""  # armed, pending, installing, failed; empty: nothing to install
     published: int = 1
     installed: int | None = 1
     stale: bool = True  # a newer configuration is published
@@ -39,11 +37,12 @@ class FakeMachine:
     held: str | None = None
     cordoned: bool = False
     marked: bool = False
-    node_ready: bool | None = None  # None: as its state says
+    unwell: bool = False  # Kubernetes calls it not ready, whatever it says itself
     version: str = "v1.33.6"
+    incarnation: int = 0  # of the cluster that it is in, if it says so
     rebooting: bool = False
-    ends: str = "ready"  # what the next installation comes to: ready, failed, joining, cluster
     hears: bool = True  # of a request to restart
+    ends: str = "ready"  # what the next installation comes to: failed, joining, failing, booted
 
     @property
     def in_kubernetes(self) -> bool:
@@ -51,7 +50,42 @@ class FakeMachine:
 
     @property
     def ready(self) -> bool:
-        return self.state == "ready" if self.node_ready is None else self.node_ready
+        return self.system == "ready" and not self.unwell
+
+    @property
+    def state(self) -> str:
+        """As the boot server computes it."""
+        if self.phase:
+            return self.phase
+        if self.system == "failing":
+            return "failed"
+        if self.stale and self.system:
+            return "outdated"
+        return self.system or "installed"
+
+    def publish(self, generation: int) -> None:
+        if generation != self.published:
+            self.published, self.phase, self.reason = generation, "armed", ""
+
+    def advance(self) -> None:
+        """One step of time."""
+        if self.phase == "armed" and self.rebooting and self.hears:
+            self.phase, self.system, self.rebooting, self.unwell = "installing", "", False, False
+        elif self.phase == "installing":
+            self._end_installation()
+        elif self.system == "" and self.installed and not self.phase:
+            self.system = "booted"
+        elif self.system == "booted" and self.ends != "booted":
+            self.system = "joining"
+        elif self.system == "joining" and self.ends != "joining":
+            self.system = self.ends
+            self.reason = "the endpoint does not answer" if self.ends == "failing" else ""
+
+    def _end_installation(self) -> None:
+        if self.ends == "failed":
+            self.phase, self.reason = "failed", "the disk is too small"
+        else:
+            self.phase, self.installed, self.stale = "", self.published, False
 
 
 @dataclass
@@ -87,16 +121,10 @@ class World:
         self._did("up", "")
         if self.up_fails:
             raise RollError("pulumi up ended with exit code 1")
-        for node in self.data["nodes"]:
-            machine = self.machines[node["hostname"]]
-            if machine.published != node.get("generation", 1) and self.shows:
-                machine.published = node["generation"]
-                machine.state, machine.reason = "armed", ""
+        for node in self.data["nodes"] if self.shows else ():
+            self.machines[node["hostname"]].publish(node.get("generation", 1))
 
     # Boot server
-
-    def nodes(self) -> Any:
-        raise AssertionError("`Outside` asks the boot server or Kubernetes, not both at once")
 
     def views(self) -> list[NodeView]:
         if not self.server_answers:
@@ -105,11 +133,11 @@ class World:
 
     def arm(self, host: str) -> None:
         self._did("arm", host)
-        self.machines[host].state = "armed"
+        self.machines[host].phase = "armed"
 
     def disarm(self, host: str) -> None:
         self._did("disarm", host)
-        self.machines[host].state = "pending"
+        self.machines[host].phase = "pending"
 
     def reboot(self, host: str) -> None:
         self._did("reboot", host)
@@ -118,11 +146,7 @@ class World:
         self.machines[host].rebooting = True
 
     def _view(self, machine: FakeMachine) -> NodeView:
-        runs = machine.state in ("ready", "joining", "cluster")
-        stage = {"cluster": "failed"}.get(machine.state, machine.state)
-        told = machine.state in ("ready", "joining", "cluster", "armed")
-        outdated = machine.stale and machine.installed == machine.published and runs
-        state = "outdated" if outdated and machine.state == "ready" else stage
+        stage = {"failing": "failed", "booted": "", "": ""}.get(machine.system, machine.system)
         return NodeView(
             host=machine.host,
             stack=self.name,
@@ -131,20 +155,13 @@ class World:
             role=machine.role,
             pool=machine.pool,
             arch="x86-64",
-            state=state,
+            state="held" if machine.held else machine.state,
             reason=machine.reason,
             generation=machine.published,
             digest="new" if machine.stale else "now",
             installed_generation=machine.installed,
             running_digest="now" if machine.installed else None,
-            stage=StageView(
-                state="ready" if machine.state == "armed" else stage,
-                at=0,
-                message=machine.reason,
-                generation=machine.installed or 0,
-            )
-            if told and machine.installed
-            else None,
+            stage=_stage(stage, machine) if stage else None,
             silent_since=1.0 if machine.silent else None,
             reboot_requested=1.0 if machine.rebooting else None,
             held=machine.held,
@@ -161,7 +178,7 @@ class World:
 
     def kube_nodes(self) -> dict[str, KubeNode]:
         return {
-            host: KubeNode(each.ready or each.state == "armed", each.cordoned, each.marked, each.version)
+            host: KubeNode(each.ready, each.cordoned, each.marked, each.version)
             for host, each in self.machines.items()
             if each.in_kubernetes and each.installed
         }
@@ -204,23 +221,11 @@ class World:
         self.now += seconds
         self._did("sleep", "")
         for machine in self.machines.values():
-            self._advance(machine)
-        out = [m for m in self.machines.values() if m.state != "ready" and m.in_kubernetes]
+            machine.advance()
+            if machine.ready and not machine.stale:
+                machine.version = f"v{self.data['assets'].get('kubernetes')}"
+        out = [m for m in self.machines.values() if not m.ready and m.in_kubernetes]
         self.most_out = max(self.most_out, len(out))
-
-    def _advance(self, machine: FakeMachine) -> None:
-        if machine.state == "armed" and machine.rebooting and machine.hears:
-            machine.state, machine.rebooting = "installing", False
-        elif machine.state in _WAY[:-1] and machine.state != machine.ends:
-            machine.state = _WAY[_WAY.index(machine.state) + 1]
-            if machine.ends == "failed":
-                machine.state, machine.reason = "failed", "the disk is too small"
-            elif machine.ends == "cluster" and machine.state == "joining":
-                machine.state, machine.reason = "cluster", "the endpoint does not answer"
-            if machine.state == "installed":
-                machine.installed, machine.stale = machine.published, False
-            if machine.state == "ready":
-                machine.version = f"v{self.data['assets']['kubernetes']}"
 
     # The test
 
@@ -230,14 +235,15 @@ class World:
         marked = [host for host, node in outside.nodes().items() if node.marked]
         return plan_roll(outside.fleet(), Wishes(**wishes), at_once=at_once, marked=marked)
 
-    def roll(self, *, at_once: int = 1, **wishes: Any) -> None:
+    def roll(self, *, at_once: int = 1, ready_timeout: float = 300, **wishes: Any) -> None:
         """Plan and roll."""
         plan = self.plan(at_once=at_once, **wishes)
-        manner = Manner(at_once, 600, 300, 30, 10, 10, 5)
+        manner = Manner(at_once, 600, ready_timeout, settle=30, checks=10, seen=10, poll=5)
         Roll(self.outside(), manner).run(plan)
 
     def outside(self) -> Outside:
-        return Outside(self, _Server(self), _Kubernetes(self), self, self)
+        clustered = "kubernetes" in self.data["assets"]
+        return Outside(self, _Server(self), _Kubernetes(self) if clustered else None, self, self)
 
     def order(self, what: str) -> list[str]:
         """To whom something was done, in order."""
@@ -247,6 +253,11 @@ class World:
         self.log.append((what, host))
         if action := self.at.pop((what, host), None):
             action()
+
+
+def _stage(state: str, machine: FakeMachine) -> StageView:
+    told = {"generation": machine.installed or 0, "incarnation": machine.incarnation}
+    return StageView(state=state, at=0, message=machine.reason, **told)
 
 
 class _Part:
@@ -269,15 +280,15 @@ class _Kubernetes(_Part):
         return self._world.kube_nodes()
 
 
-def world(**roles: int | str) -> World:
+def world(**roles: int) -> World:
     """A world of so many ``planes``, ``workers`` (``pool``), ``balancers`` and ``etcds``."""
     wanted = [
-        *[(f"etcd{n}", "etcd", None) for n in range(1, int(roles.get("etcds", 0)) + 1)],
-        *[(f"cp{n}", "control-plane", None) for n in range(1, int(roles.get("planes", 3)) + 1)],
-        *[(f"w{n}", "worker", "edge") for n in range(1, int(roles.get("workers", 0)) + 1)],
-        *[(f"lb{n}", "load-balancer", None) for n in range(1, int(roles.get("balancers", 0)) + 1)],
+        *[(f"etcd{n}", "etcd", None) for n in range(1, roles.get("etcds", 0) + 1)],
+        *[(f"cp{n}", "control-plane", None) for n in range(1, roles.get("planes", 3) + 1)],
+        *[(f"w{n}", "worker", "edge") for n in range(1, roles.get("workers", 0) + 1)],
+        *[(f"lb{n}", "load-balancer", None) for n in range(1, roles.get("balancers", 0) + 1)],
     ]
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     for number, (name, role, pool) in enumerate(wanted, 1):
         keys = {"pool": pool} if pool else {}
         nodes.append(

@@ -17,6 +17,8 @@ from kindling.models.loading import load_cluster
 from tests.fakes.pulumi import ROOT, Project
 from tests.fakes.server import Server, running_server
 
+HOST = "api.demo.example"
+
 
 def demo_cluster() -> dict[str, Any]:
     """Three x86-64 and three arm64 machines: the cluster of the demonstration."""
@@ -58,3 +60,12 @@ def project(tmp_path: Path, mirror: Path, server: Server) -> Project:
         },
         configuration={"kindling:lockFile": str(mirror / "assets.lock.yaml")},
     )
+
+
+@pytest.fixture
+def small(project: Project) -> Project:
+    """A control plane and a worker, where more machines would show nothing more."""
+    nodes = {each["hostname"].split(".")[0]: each for each in project.cluster["nodes"]}
+    project.cluster["nodes"] = [nodes["cp1"], nodes["worker1"]]
+    project.cluster["kubernetes"] = {"endpoint": {"host": HOST}}
+    return project

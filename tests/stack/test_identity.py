@@ -6,11 +6,13 @@ import base64
 import pickle
 
 import pytest
+from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
+from providers.admin_credential import AdminCredentialProvider
 from providers.artifact import ArtifactProvider
-from providers.base import PublishedProvider
 from providers.boot_file import BootFileProvider
+from providers.cluster_credentials import ClusterCredentialsProvider
 from providers.node_configuration import NodeConfigurationProvider
 
 
@@ -19,11 +21,13 @@ from providers.node_configuration import NodeConfigurationProvider
     [
         (ArtifactProvider, "providers.artifact", "ArtifactProvider"),
         (BootFileProvider, "providers.boot_file", "BootFileProvider"),
+        (ClusterCredentialsProvider, "providers.cluster_credentials", "ClusterCredentialsProvider"),
+        (AdminCredentialProvider, "providers.admin_credential", "AdminCredentialProvider"),
         (NodeConfigurationProvider, "providers.node_configuration", "NodeConfigurationProvider"),
     ],
 )
 def test_a_provider_is_stored_as_its_module_and_name_alone(
-    provider: type[PublishedProvider], module: str, name: str
+    provider: type[ResourceProvider], module: str, name: str
 ) -> None:
     """After a move, refresh and destroy could not load the provider of yesterday's state."""
     stored = base64.b64decode(serialize_provider(provider()))

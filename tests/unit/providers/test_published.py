@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kindling.errors import StoreUnreachable
+from kindling.models.credentials import Credentials
 from kindling.models.plan import NodePlan
 from kindling.rendering.boot_files import BootFilesPlan
 from providers import base, node_configuration
@@ -41,7 +42,7 @@ def node_inputs(plan: NodePlan | None = None, secret: str = "s" * 43) -> dict[st
         "owner": "test/node-1",
         "mac": MAC,
         "plan": given.to_json(),
-        "secret": secret,
+        "secret": secret if secret == UNKNOWN else Credentials(stack=secret).to_json(),
     }
 
 

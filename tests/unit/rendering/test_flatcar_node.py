@@ -7,12 +7,13 @@ import pytest
 
 from kindling.errors import RenderError
 from kindling.models.cluster import Proxy, Updates
+from kindling.models.credentials import Credentials
 from kindling.rendering.nodes import render_node
 from kindling.rendering.secrets import NodeSecrets
 from tests.fakes.ignition import file_text
 from tests.fakes.plans import SSH_KEY, make_plan, make_sysext
 
-SECRETS = NodeSecrets.derive("secret", "node-1.example.com", 1)
+SECRETS = NodeSecrets.derive(Credentials(stack="secret"), "node-1.example.com", 1)
 
 
 def render(**fields):
@@ -92,7 +93,7 @@ def test_etcd_lock_is_refused_with_its_reason():
         ("1.7.27", "1.30.4", "version = 2", "pause:3.9"),
         ("2.0.5", "1.33.6", "version = 3", "pause:3.10"),
         ("2.1.4", "1.34.1", "version = 3", "pause:3.10.1"),
-        ("2.1.4", "1.99.0", "version = 3", "pause:3.10.1"),
+        ("2.1.4", "1.99.0", "version = 3", "pause:3.10.2"),
     ],
 )
 def test_containerd_gets_the_configuration_of_its_version_and_the_pause_of_kubernetes(
@@ -283,7 +284,8 @@ def test_equal_plans_give_equal_bytes():
 
 
 def test_different_secrets_change_exactly_the_secret_files():
-    other = render_node(make_plan(), NodeSecrets.derive("other", "node-1.example.com", 1))
+    secrets = NodeSecrets.derive(Credentials(stack="other"), "node-1.example.com", 1)
+    other = render_node(make_plan(), secrets)
     first = render()
     changed = {name for name in first.files if first.files[name] != other.files[name]}
     assert changed == first.secret_files
@@ -304,7 +306,7 @@ def test_a_changed_address_changes_exactly_what_carries_it():
 
 
 def test_placeholders_are_provisional_exactly_where_secrets_would_be():
-    rendered = render_node(make_plan(), NodeSecrets.placeholder())
+    rendered = render_node(make_plan(), NodeSecrets.placeholder(make_plan()))
     assert rendered.provisional == rendered.secret_files
     assert rendered.provisional <= set(rendered.files)
     assert render().provisional == frozenset()

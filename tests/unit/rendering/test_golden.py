@@ -110,7 +110,7 @@ def readable(ignition, digest):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_node_gets_what_the_golden_file_says(name):
-    rendered = render_node(PLANS[name], NodeSecrets.placeholder())
+    rendered = render_node(PLANS[name], NodeSecrets.placeholder(PLANS[name]))
     shown = {
         "boot": json.loads(rendered.boot.to_json()),
         "node": readable(rendered.node_ignition, rendered.digest),

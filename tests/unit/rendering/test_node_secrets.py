@@ -3,11 +3,13 @@
 import base64
 import hashlib
 
+from kindling.models.credentials import Credentials
 from kindling.rendering.secrets import NodeSecrets, status_token_digests
+from tests.fakes.plans import make_plan
 
 
 def token(secret="s", host="a.example.com", generation=1):
-    return NodeSecrets.derive(secret, host, generation).status_token
+    return NodeSecrets.derive(Credentials(stack=secret), host, generation).status_token
 
 
 def test_a_token_is_32_bytes_as_base64url():
@@ -31,6 +33,6 @@ def test_digests_cover_the_published_generation_and_seven_before():
 
 
 def test_a_placeholder_has_the_shape_of_a_token_and_is_known_as_none():
-    placeholder = NodeSecrets.placeholder()
+    placeholder = NodeSecrets.placeholder(make_plan())
     assert len(placeholder.status_token) == len(token())
     assert not placeholder.known

@@ -5,6 +5,7 @@ import pytest
 
 from kindling import templating
 from kindling.errors import CommandError, RenderError
+from kindling.models.credentials import Credentials
 from kindling.rendering import butane
 from kindling.rendering.butane import ButaneDocument, to_ignition
 from kindling.rendering.nodes import render_node
@@ -49,9 +50,10 @@ def test_what_butane_refuses_is_traced_to_the_part_of_the_stack():
         {"path": "/opt/a", "contents": {"inline": "2"}},
     ]
     with pytest.raises(RenderError) as caught:
+        plan = make_plan(storage={"installDisk": "/dev/sda", "files": twice})
         render_node(
-            make_plan(storage={"installDisk": "/dev/sda", "files": twice}),
-            NodeSecrets.placeholder(),
+            plan,
+            NodeSecrets.placeholder(plan),
         )
     message = str(caught.value)
     assert message.startswith("node-1.example.com: Butane refuses templates/flatcar/document.bu:")
@@ -89,4 +91,4 @@ def test_a_missing_butane_says_how_to_get_it(monkeypatch, tmp_path):
 
 def test_an_empty_secret_is_refused():
     with pytest.raises(RenderError, match="node-1: the stack's secret is empty"):
-        NodeSecrets.derive("", "node-1", 1)
+        NodeSecrets.derive(Credentials(stack=""), "node-1", 1)

@@ -79,7 +79,8 @@ def test_arguments_that_ignition_joined_to_the_same_line_stay(booted):
 
 def test_an_ip_argument_of_the_nodes_own_stays(booted):
     own = {"shouldExist": ["ip=eno1:dhcp", "quiet"]}
-    rendered = render_node(make_plan(kernelArguments=own), NodeSecrets.placeholder())
+    plan = make_plan(kernelArguments=own)
+    rendered = render_node(plan, NodeSecrets.placeholder(plan))
     environment = file_text(rendered.node_ignition, "/etc/kindling/node.env")
     url = f"KINDLING_STATUS_URL={booted.server.url}\n"
     (booted.opt.parent / "etc" / "node.env").write_text(environment + url)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kindling.errors import RenderError
+from kindling.models.credentials import Credentials
 from kindling.models.documents import NodeDocument
 from kindling.rendering.boot_files import BootFilesPlan
 from kindling.rendering.tree import render_tree
@@ -27,7 +28,7 @@ def read(directory):
 
 
 def test_the_tree_is_what_a_store_would_hold(tmp_path):
-    written = render_tree(PLANS, BOOT, "secret", tmp_path)
+    written = render_tree(PLANS, BOOT, Credentials(stack="secret"), tmp_path)
     assert written == sorted(read(tmp_path))
     assert "nodes/52-54-00-00-00-02.ign" in written
     assert "boot.ipxe" in written
@@ -37,21 +38,21 @@ def test_the_tree_is_what_a_store_would_hold(tmp_path):
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
-    render_tree(PLANS, BOOT, "secret", tmp_path / "a")
-    render_tree(reversed(PLANS), BOOT, "secret", tmp_path / "b")
+    render_tree(PLANS, BOOT, Credentials(stack="secret"), tmp_path / "a")
+    render_tree(reversed(PLANS), BOOT, Credentials(stack="secret"), tmp_path / "b")
     assert read(tmp_path / "a") == read(tmp_path / "b")
 
 
 def test_a_second_run_replaces_what_is_there(tmp_path):
-    render_tree(PLANS, BOOT, "secret", tmp_path)
-    render_tree(PLANS, BOOT, "other", tmp_path)
-    render_tree(PLANS, BOOT, "other", tmp_path / "fresh")
+    render_tree(PLANS, BOOT, Credentials(stack="secret"), tmp_path)
+    render_tree(PLANS, BOOT, Credentials(stack="other"), tmp_path)
+    render_tree(PLANS, BOOT, Credentials(stack="other"), tmp_path / "fresh")
     fresh = read(tmp_path / "fresh")
     assert {path: body for path, body in read(tmp_path).items() if path in fresh} == fresh
 
 
 def test_nodes_files_are_readable_for_their_owner_only(tmp_path):
-    render_tree(PLANS, BOOT, "secret", tmp_path)
+    render_tree(PLANS, BOOT, Credentials(stack="secret"), tmp_path)
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "nodes").iterdir()}
     assert modes == {0o600}
 
@@ -65,7 +66,7 @@ def test_all_nodes_that_cannot_be_rendered_are_named_and_nothing_is_written(tmp_
     }
     plans = [make_plan(hostname=name, **bad) for name in ("a.example.com", "b.example.com")]
     with pytest.raises(RenderError, match=r"a\.example\.com(.|\n)*b\.example\.com"):
-        render_tree(plans, BOOT, "secret", tmp_path / "out")
+        render_tree(plans, BOOT, Credentials(stack="secret"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
