@@ -15,6 +15,8 @@
     |-- RenderError           a template, Butane or a validator refused; names node, template, line
     |-- BootServerError       the boot server's own settings or records
     |   `-- RecordsLost           the records' file was deleted or replaced under a running server
+    |-- RollError             a roll was refused, or stopped
+    |   `-- RollStopped           at a step that was begun; says where, and what failed
     |-- SimulationError       a simulated machine met something a real one would choke on
     `-- CommandError          an external program is missing or failed
 
@@ -111,6 +113,20 @@ class BootServerError(KindlingError):
 
 class RecordsLost(BootServerError):
     """The database of the boot records was deleted or replaced while it was open."""
+
+
+class RollError(KindlingError):
+    """A roll was refused before anything was touched, or something that it needs is missing."""
+
+
+class RollStopped(RollError):
+    """A roll stopped in the middle: ``step`` is what was being done, to ``hosts``."""
+
+    def __init__(self, step: str, hosts: tuple[str, ...], reason: str) -> None:
+        self.step = step
+        self.hosts = hosts
+        self.reason = reason
+        super().__init__(f"{step} ({', '.join(hosts)}): {reason}")
 
 
 class SimulationError(KindlingError):

@@ -19,6 +19,7 @@ TREE = (
     "cloud-init/",
     "talos/",
     "manifests/",
+    "rolls/",
 )
 PUBLIC = ("boot.ipxe", "assets/", "dnsmasq/")  # readable without a token
 SHARED = "assets/"  # files here may belong to several stacks

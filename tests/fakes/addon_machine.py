@@ -6,10 +6,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kindling.models.plan import ManifestPlan
 from tests.fakes.control_plane import BIN, ROOT, ControlPlane
@@ -36,11 +34,8 @@ class AddonMachine:
         for name in ("common", "inventory", "addons"):
             shutil.copy(_SCRIPTS / name, root / "opt/kindling" / name)
         shutil.copy(cluster.kubeconfig, root / "etc/kubernetes/admin.conf")
-        (root / "etc/kindling/node.env").write_text(
-            f"KINDLING_HOST={host}\nKINDLING_GENERATION=1\nKINDLING_STATUS_URL={web.url}/status/x\n"
-        )
+        (root / "etc/kindling/node.env").write_text(f"KINDLING_HOST={host}\n")
         (root / "etc/kindling/cluster.env").write_text(f"KINDLING_BASE_URL={web.url}\n")
-        (root / "etc/kindling/status.token").write_text("token\n")
         return cls(root, web, host)
 
     def told(self, *plans: ManifestPlan) -> None:
@@ -87,9 +82,10 @@ class AddonMachine:
         return dict(line.partition(" ")[::2] for line in lines)
 
     @property
-    def stages(self) -> Iterable[dict[str, Any]]:
-        """What was reported to the boot server."""
-        return [json.loads(body) for _, body in self.web.posted]
+    def warning(self) -> str:
+        """What the heartbeat tells the boot server."""
+        file = self.root / "run/kindling/warnings/add-ons"
+        return file.read_text() if file.exists() else ""
 
     def _live(self, name: str) -> Path:
         return self.root / "var/lib/kindling/live" / name

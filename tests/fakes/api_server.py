@@ -34,8 +34,8 @@ class ApiServer:
 
 
 @contextmanager
-def api_server(folder: Path) -> Iterator[ApiServer]:
-    """Serve on a free port of 127.0.0.1 until the end of the block."""
+def api_server(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[ApiServer]:
+    """Serve until the end of the block, on a free port unless one is given."""
     certificate, key = folder / "api.crt", folder / "api.key"
     _make_certificate(certificate, key)
     made = ApiServer("", certificate)
@@ -51,11 +51,11 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((address, port), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    made.url = f"https://127.0.0.1:{server.server_address[1]}"
+    made.url = f"https://{address}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

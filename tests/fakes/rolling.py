@@ -63,9 +63,10 @@ class FakeMachine:
             return "outdated"
         return self.system or "installed"
 
-    def publish(self, generation: int) -> None:
+    def publish(self, generation: int, armed: bool) -> None:
         if generation != self.published:
-            self.published, self.phase, self.reason = generation, "armed", ""
+            self.published, self.reason = generation, ""
+            self.phase = "armed" if armed else "pending"
 
     def advance(self) -> None:
         """One step of time."""
@@ -103,6 +104,8 @@ class World:
     drain_fails: str = ""  # host
     up_fails: bool = False
     shows: bool = True  # the boot server what was published
+    auto_arm: bool = True
+    api_server_down: str = ""  # host
     at: dict[tuple[str, str], Callable[[], None]] = field(default_factory=dict)
     name: str = "test"
     most_out: int = 0
@@ -122,7 +125,7 @@ class World:
         if self.up_fails:
             raise RollError("pulumi up ended with exit code 1")
         for node in self.data["nodes"] if self.shows else ():
-            self.machines[node["hostname"]].publish(node.get("generation", 1))
+            self.machines[node["hostname"]].publish(node.get("generation", 1), self.auto_arm)
 
     # Boot server
 
@@ -185,7 +188,7 @@ class World:
 
     def api_servers(self) -> dict[str, bool]:
         planes = (each for each in self.machines.values() if each.role == "control-plane")
-        return {each.host: each.ready for each in planes}
+        return {each.host: each.ready and each.host != self.api_server_down for each in planes}
 
     def cordon(self, host: str) -> None:
         self._did("cordon", host)

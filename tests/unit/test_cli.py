@@ -90,20 +90,31 @@ def test_a_locked_stack_is_rendered_without_pulumi_and_twice_the_same(
     lock = str(tmp_path / "assets.lock.yaml")
     assert main(["lock", str(stack), "--lock-file", lock, "--trust-download"]) == 0
     trees = []
+    kept = tmp_path / "credentials.json"
     for name in ("one", "two"):
         out = tmp_path / name
-        assert main(["render", str(stack), "--out", str(out), "--lock-file", lock]) == 0
+        options = ["--lock-file", lock, "--credentials", str(kept)]
+        assert main(["render", str(stack), "--out", str(out), *options]) == 0
         files = sorted(path for path in out.rglob("*") if path.is_file())
         trees.append({str(path.relative_to(out)): path.read_bytes() for path in files})
     assert trees[0] == trees[1]
     assert {"boot.ipxe", "sites/rendered.json", "nodes/52-54-00-00-00-01.ign"} <= set(trees[0])
 
 
-@pytest.mark.parametrize("action", ["arm", "disarm"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "arm n1.example.com",
+        "disarm n1.example.com",
+        "reboot n1.example.com",
+        "reboot n1.example.com --cancel",
+        "release prod kubernetes",
+    ],
+)
 def test_an_operator_hears_that_no_server_answers(
-    action: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the address that was asked."""
     monkeypatch.setenv("KINDLING_STORE_TOKEN", "0123456789abcdef")
-    assert main([action, "n1.example.com", "--url", "http://127.0.0.1:9"]) == 1
+    assert main([*words.split(), "--url", "http://127.0.0.1:9"]) == 1
     assert "http://127.0.0.1:9" in capsys.readouterr().err

@@ -23,8 +23,14 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": {"errors"},  # it must not know the stack
     "sysext": BOTTOM | {"artifacts", "stores"},
     "bootserver": BOTTOM | {"artifacts", "stores"},
-    "planning": BOTTOM | {"artifacts", "rendering"},
-    "cli": BOTTOM | {"artifacts", "rendering", "stores", "bootserver", "simulator", "planning"},
+    "rolling": BOTTOM | {"artifacts", "stores", "bootserver"},
+    "locking": BOTTOM | {"artifacts"},
+    "addons": BOTTOM | {"artifacts", "rendering"},
+    "kubernetes_plans": BOTTOM,
+    "planning": BOTTOM | {"artifacts", "rendering", "addons", "kubernetes_plans"},
+    "cli": BOTTOM
+    | {"artifacts", "rendering", "stores", "bootserver", "simulator", "planning", "rolling", "pki"}
+    | {"locking"},
     "__main__": {"cli"},
     "__init__": set(),
 }
