@@ -45,7 +45,7 @@ class ClusterFacts:
             etcd=_members(cluster.etcd_nodes),
             carriers=_members(cluster.endpoint_nodes),
             labels={node.hostname: labels_of(node) for node in joining},
-            taints={node.hostname: _taints(node) for node in joining if node.taints},
+            taints={node.hostname: _taints(node) for node in joining if node.taints is not None},
             manifests=manifests,
             images=images or {},
         )

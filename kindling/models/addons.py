@@ -189,7 +189,9 @@ _ORDER = {
 
 # What upstream does not release as a manifest, and how a user makes one.
 _MADE_BY = {
-    "cilium": "helm template cilium cilium/cilium --namespace kube-system --include-crds",
+    # By itself the chart puts an authority's key into the manifest.
+    "cilium": "helm template cilium cilium/cilium --namespace kube-system --include-crds "
+    "--set hubble.tls.auto.method=cronJob",
     "loki": "helm template loki grafana/loki --namespace loki --values FILE",
     "velero": "velero install --dry-run -o yaml --no-secret --provider ... --bucket ...",
 }

@@ -10,19 +10,19 @@ from kindling.models.node_checks import Finding
 
 
 def labels_of(node: Node) -> dict[str, str]:
-    """The labels that a node must have; its architecture is said, too, so that it is checked."""
+    """The labels that a node must have beyond those that its kubelet finds out.
+
+    Its architecture is one of these: the machine compares it with the stack before it joins.
+    """
     role = {f"node-role.kubernetes.io/{node.role}": ""}
     pool = {POOL: node.pool} if node.pool else {}
-    return role | {ARCH: node.arch.go} | pool | dict(node.labels)
+    given = {key: value for key, value in node.labels.items() if key not in (ARCH, BETA_ARCH)}
+    return role | pool | given
 
 
 def own_labels(node: Node) -> dict[str, str]:
-    """The labels that its kubelet is told to set, from the first second on.
-
-    Not the architecture: the kubelet says what it finds, and being told would hide a mistake.
-    """
-    labels = labels_of(node).items()
-    return {key: value for key, value in labels if self_settable(key) and key != ARCH}
+    """The labels that its kubelet may set itself, from the first second on."""
+    return {key: value for key, value in labels_of(node).items() if self_settable(key)}
 
 
 def check_labels(node: Node) -> Iterator[Finding]:

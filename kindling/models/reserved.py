@@ -81,14 +81,16 @@ SCHEDULER = _EVERY_COMPONENT
 ETCD = {
     **_all(
         "name listen-client-urls advertise-client-urls listen-peer-urls "
-        "initial-advertise-peer-urls initial-cluster initial-cluster-state initial-cluster-token",
+        "initial-advertise-peer-urls initial-cluster initial-cluster-state initial-cluster-token "
+        "discovery discovery-srv",
         _ENDPOINTS,
     ),
     **_all(
         "cert-file key-file trusted-ca-file client-cert-auth peer-cert-file peer-key-file "
-        "peer-trusted-ca-file peer-client-cert-auth",
+        "peer-trusted-ca-file peer-client-cert-auth auto-tls peer-auto-tls",
         _CREDENTIALS,
     ),
+    "wal-dir": "it is always in /var/lib/etcd, where the machine looks for it",
     "data-dir": "it is always /var/lib/etcd; mount a filesystem there with storage.filesystems",
     "config-file": "a file would replace every argument; give arguments in extraArgs",
     "force-new-cluster": "it would throw members away at each start; use a snapshot instead",

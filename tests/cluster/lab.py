@@ -279,7 +279,13 @@ def running_lab(
         cluster = cluster_of(list(nodes), site.network.gateway, **keys)
         lock = publish_artifacts(cluster, folder)
         with site.inside():
-            server = running_server(folder / "served", port=PORT, host="0.0.0.0")
+            server = running_server(
+                folder / "served",
+                port=PORT,
+                host="0.0.0.0",
+                # Its records are new because the site is, not because they were lost.
+                claim_grace=0,
+            )
             running = server.__enter__()
         try:
             project = Project(

@@ -24,25 +24,13 @@ from kindling.rendering.secrets import NodeSecrets
 from kindling.rendering.text import render_text
 
 _PKI = "/etc/kubernetes/pki/etcd"
-# What membership and certificates depend on; the stack file cannot say otherwise.
-_OURS = frozenset(
-    {
-        *("name", "data-dir", "wal-dir", "config-file", "force-new-cluster"),
-        *("listen-client-urls", "advertise-client-urls"),
-        *("listen-peer-urls", "initial-advertise-peer-urls"),
-        *("initial-cluster", "initial-cluster-state", "initial-cluster-token"),
-        *("discovery", "discovery-srv", "auto-tls", "peer-auto-tls"),
-        *("cert-file", "key-file", "trusted-ca-file", "client-cert-auth"),
-        *("peer-cert-file", "peer-key-file", "peer-trusted-ca-file", "peer-client-cert-auth"),
-    }
-)
 # The extension's file of this name starts etcd whenever it stops, also during a restore.
 # Source: sighupio/installer-immutable-sysext, etcd.sysext/files/usr/lib/systemd/system.
 _UPHOLDER = "/etc/systemd/system/multi-user.target.d/10-etcd.conf"
 
 
 def etcd_part(plan: NodePlan, secrets: NodeSecrets) -> SystemPart:
-    """What a machine that runs or uses etcd gets. Raises `RenderError` for arguments of ours."""
+    """What a machine that runs or uses etcd gets. Raises `RenderError` without the S3 keys."""
     if plan.kubernetes is None:
         return SystemPart()
     match etcd_place(plan):
@@ -86,11 +74,6 @@ def _prepared(plan: NodePlan) -> SystemPart:
 
 def _service(plan: NodePlan) -> SystemPart:
     given = cluster_of(plan).etcd.extra_args
-    if taken := sorted(_OURS & given.keys()):
-        raise RenderError(
-            f"{plan.node.hostname}: etcd.extraArgs.{taken[0]}: is set by Kindling, because "
-            "membership and certificates depend on it; remove it"
-        )
     settings = {
         _variable(name): value
         for name, value in _settings(plan).items()

@@ -64,7 +64,12 @@ def control_plane_part(plan: NodePlan) -> SystemPart:
     """The same, and what a control plane does for the cluster as a whole."""
     hooks = ("live.d/etcd-endpoints",) if cluster_of(plan).dedicated_etcd else ()
     own = SystemPart(
-        files=(program(plan, "reconcile"), *(program(plan, name) for name in hooks)),
+        files=(
+            program(plan, "reconcile"),
+            program(plan, "addons"),
+            library(plan, "inventory"),
+            *(program(plan, name) for name in hooks),
+        ),
         units=timed(plan, "kindling-reconcile"),
     )
     return worker_part(plan) + own + certificates_part(plan)

@@ -44,17 +44,13 @@ def test_the_rest_of_kubernetes_own_labels_is_applied_by_a_control_plane(label: 
     assert not self_settable(label)
 
 
-def test_role_architecture_and_pool_are_labels_and_the_kubelet_is_told_what_it_may_set() -> None:
-    """The architecture it finds out itself; that it is the right one is the control plane's."""
+def test_role_and_pool_are_labels_and_the_kubelet_is_told_what_it_may_set() -> None:
+    """The architecture it finds out itself, and compares it with the stack before it joins."""
     data = cluster(node(1), node(2, role="worker", arch="arm64", pool="edge", labels={"a": "b"}))
     worker = load_cluster(data).nodes[1]
     own = {"node.kubernetes.io/pool": "edge", "a": "b"}
     assert own_labels(worker) == own
-    assert labels_of(worker) == {
-        "node-role.kubernetes.io/worker": "",
-        "kubernetes.io/arch": "arm64",
-        **own,
-    }
+    assert labels_of(worker) == {"node-role.kubernetes.io/worker": "", **own}
 
 
 @pytest.mark.parametrize(

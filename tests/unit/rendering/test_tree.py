@@ -71,7 +71,7 @@ def test_all_nodes_that_cannot_be_rendered_are_named_and_nothing_is_written(tmp_
 
 
 def test_no_secret_is_in_a_nodes_document(tmp_path):
-    render_tree(PLANS, BOOT, "the-secret-of-the-stack", tmp_path)
+    render_tree(PLANS, BOOT, Credentials(stack="the-secret-of-the-stack"), tmp_path)
     for path, body in read(tmp_path).items():
         assert b"the-secret-of-the-stack" not in body
         if path.endswith(".json"):

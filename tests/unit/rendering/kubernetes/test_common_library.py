@@ -103,7 +103,8 @@ def test_guard_names_the_last_line_where_no_reason_was_given(machine):
 
 
 def test_an_old_reason_is_not_taken_for_a_new_one(machine):
-    body = 'first() { fail "old"; }\nset +e\nguard test first\nsecond() { return 3; }\nguard test second\n'
+    body = 'first() { fail "old"; }\nset +e\nguard test first\n'
+    body += "second() { return 3; }\nguard test second\n"
     script(machine, body)
     assert machine.server.messages == ["test: old", "test: ended with status 3"]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.fakes.etcd_machines import Ground, provide, site, until
 from tests.fakes.kubeadm import make_certificates, verify, write_authorities
@@ -134,6 +135,7 @@ def ends_in(machine, ground, name, days):
     old, pair = certificate(machine.pki, name), ground.credentials.authorities.etcd
     authority = x509.load_pem_x509_certificate(pair.certificate.encode())
     signer = serialization.load_pem_private_key(pair.key.encode(), password=None)
+    assert isinstance(signer, rsa.RSAPrivateKey)
     builder = x509.CertificateBuilder(
         authority.subject,
         old.subject,
@@ -170,7 +172,9 @@ def test_those_with_names_are_made_anew_when_the_machines_address_changes(host):
 
 
 def test_all_are_made_anew_when_the_authority_changes(host, tmp_path):
-    other = Ground(tmp_path).credentials.authorities.etcd
+    authorities = Ground(tmp_path).credentials.authorities
+    assert authorities
+    other = authorities.etcd
     (host.pki / "etcd/ca.crt").write_text(other.certificate)
     (host.pki / "etcd/ca.key").write_text(other.key)
     assert make(host).count("making") == len(LEAVES)
