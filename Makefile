@@ -10,7 +10,7 @@ PYTHON3 ?= python3
 PYTHON := .venv/bin/python
 LOCK := $(shell cksum < requirements/development.txt | tr ' ' '-')
 TOOLS := pulumi butane ignition-validate plugins
-TEST_TOOLS := kubeadm kubectl kube-apiserver kube-controller-manager etcd versitygw registry
+TEST_TOOLS := kubeadm kubectl kube-apiserver kube-controller-manager etcd containerd coredns versitygw registry
 CLUSTER_TOOLS := kubeadm kubectl kubelet kube-apiserver kube-controller-manager kube-scheduler kube-proxy \
   etcd containerd runc cni-plugins coredns pause ignition
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)

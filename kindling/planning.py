@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kindling.addons import image_plans, manifest_plans
 from kindling.artifacts.catalog import Catalog, load_catalog
 from kindling.artifacts.lock import LockFile
 from kindling.artifacts.selection import select_assets, space_needed, sysexts_of
 from kindling.errors import LockError, StackFileError
+from kindling.kubernetes_plans import ClusterFacts, kubernetes_plan
 from kindling.models.assets import Asset
 from kindling.models.cluster import Cluster
 from kindling.models.crosschecks import unknown_versions
@@ -59,13 +61,18 @@ def plan_cluster(
         raise StackFileError(problems)
     resolution = LockFile.load(lock_file).resolve(select_assets(cluster, catalog))
     by_path = {asset.main.path: asset for asset in resolution.assets}
+    facts = ClusterFacts.of(
+        cluster,
+        manifest_plans(cluster, catalog, by_path),
+        image_plans(cluster, catalog, by_path),
+    )
     return ClusterPlan(
         cluster=cluster,
         lock_file=lock_file,
         assets=resolution.assets,
         unlocked=resolution.missing,
         nodes=tuple(
-            _plan_node(cluster, node, stack, _references(node, cluster, catalog, by_path))
+            _plan_node(cluster, node, stack, _references(node, cluster, catalog, by_path), facts)
             for node in cluster.nodes
         ),
         boot=_plan_boot(cluster, stack),
@@ -88,7 +95,11 @@ def _references(
 
 
 def _plan_node(
-    cluster: Cluster, node: Node, stack: str, sysexts: tuple[SysextReference, ...]
+    cluster: Cluster,
+    node: Node,
+    stack: str,
+    sysexts: tuple[SysextReference, ...],
+    facts: ClusterFacts,
 ) -> NodePlan:
     return NodePlan(
         stack=stack,
@@ -103,6 +114,7 @@ def _plan_node(
         # Control planes carry the cluster's authorities: a site may want a person to let them in.
         auto_arm=cluster.boot_server.auto_arm or node.role != "control-plane",
         arm_for=cluster.boot_server.arm_for,
+        kubernetes=kubernetes_plan(cluster, node, facts),
         node=node,
     )
 
@@ -114,6 +126,7 @@ def _plan_boot(cluster: Cluster, stack: str) -> BootFilesPlan:
         base_url=cluster.boot_server.url,
         public_page=cluster.boot_server.public_page,
         dhcp=cluster.boot_server.dhcp,
+        incarnation=cluster.kubernetes.incarnation,
     )
 
 

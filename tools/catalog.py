@@ -210,6 +210,19 @@ _FOR_TESTS = (
         },
         uses_c=UsesC(libraries={"blkid": "libblkid-dev"}),
     ),
+    Tool(
+        name="versitygw",
+        version="1.8.0",
+        packages={"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+        takes="2 minutes",
+    ),
+    Tool(
+        name="registry",
+        version="3.0.0",
+        packages={"registry": "github.com/distribution/distribution/v3/cmd/registry"},
+        takes="2 to 3 minutes",
+        variables={"github.com/distribution/distribution/v3/version.version": "v3.0.0"},
+    ),
     Tool(name="pause", version="of this checkout", packages={"pause": "."}, takes="a second"),
 )
 

@@ -5,30 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ValidationError, field_validator
 
+from kindling.artifacts.entries import AddonEntry, Entry, ImageEntry, nearest_known
 from kindling.errors import CatalogError
+from kindling.models.addons import unreleased
 from kindling.models.architecture import Architecture
 from kindling.models.assets import ChecksumFormat
 from kindling.models.role import Role
 from kindling.models.versions import Channel
 
 CATALOG = Path(__file__).resolve().parent.parent.parent / "catalog"
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
-    )
+_FILES = ("flatcar.yaml", "sysexts.yaml", "ipxe.yaml", "addons.yaml", "images.yaml")
 
 
-class FlatcarFile(_Entry):
+class FlatcarFile(Entry):
     """One file of a Flatcar release; ``signature`` is the name of its detached signature."""
 
     name: str
@@ -37,7 +31,7 @@ class FlatcarFile(_Entry):
     estimated_size: int  # bytes
 
 
-class FlatcarSource(_Entry):
+class FlatcarSource(Entry):
     """Flatcar releases; ``url`` has the fields channel, board, version and file."""
 
     url: str
@@ -51,14 +45,14 @@ class FlatcarSource(_Entry):
         return pattern.format(channel=channel, board=arch.flatcar_board, version=version)
 
 
-class Publisher(_Entry):
+class Publisher(Entry):
     """Somebody who publishes extensions; ``url`` has the fields name, tag and arch."""
 
     url: str
     checksums: ChecksumFormat | None
 
 
-class SysextEntry(_Entry):
+class SysextEntry(Entry):
     """One extension: the roles that need it, and who publishes which versions."""
 
     roles: frozenset[Role]
@@ -72,7 +66,7 @@ class SysextEntry(_Entry):
         return next(having, None)
 
 
-class IpxeProgram(_Entry):
+class IpxeProgram(Entry):
     """One iPXE program as firmware loads it."""
 
     name: str
@@ -82,7 +76,7 @@ class IpxeProgram(_Entry):
     estimated_size: int  # bytes
 
 
-class IpxeSource(_Entry):
+class IpxeSource(Entry):
     """The iPXE programs."""
 
     version: str
@@ -90,13 +84,15 @@ class IpxeSource(_Entry):
     programs: tuple[IpxeProgram, ...]
 
 
-class Catalog(_Entry):
+class Catalog(Entry):
     """Everything that is known. `load_catalog` reads it."""
 
     flatcar: FlatcarSource
     publishers: Mapping[str, Publisher]
     sysexts: Mapping[str, SysextEntry]
     ipxe: IpxeSource
+    addons: Mapping[str, AddonEntry]
+    images: Mapping[str, ImageEntry]
 
     @field_validator("sysexts")
     @classmethod
@@ -110,11 +106,16 @@ class Catalog(_Entry):
         return sysexts
 
     def known_versions(self) -> Mapping[str, frozenset[str]]:
-        """Versions by component, ``flatcar`` over all channels."""
+        """Versions by component, ``flatcar`` over all channels; add-ons by their own names."""
         extensions = {
             name: _all_of(entry.versions.values()) for name, entry in self.sysexts.items()
         }
-        return {"flatcar": _all_of(self.flatcar.versions.values()), **extensions}
+        return {
+            "flatcar": _all_of(self.flatcar.versions.values()),
+            **extensions,
+            **{name: frozenset(entry.versions) for name, entry in self.images.items()},
+            **{name: frozenset(entry.versions) for name, entry in self.addons.items()},
+        }
 
     def flatcar_directory(self, channel: str, version: str, arch: Architecture) -> str:
         """Where a release's files are. Raises `CatalogError` for one that is not known."""
@@ -131,6 +132,22 @@ class Catalog(_Entry):
         found = self.publishers[publisher]
         return found.url.format(name=name, tag=entry.tag.format(version=version), arch=arch), found
 
+    def addon_url(self, name: str, version: str, key: str) -> tuple[str, AddonEntry]:
+        """Where an add-on's manifest is. ``key`` is its place in the stack file, for the error.
+
+        Raises `CatalogError` for a version that is not known, or where upstream releases none.
+        """
+        entry = self.addons[name]
+        if entry.url is None:
+            raise CatalogError(f"addons.{key}.url: {unreleased(name)}")
+        if version not in entry.versions:
+            raise CatalogError(
+                f'addons.{key}.version: "{version}" is not known '
+                f"({nearest_known(version, entry.versions)}); use a known one, or give the "
+                f"manifest's location in addons.{key}.url"
+            )
+        return entry.url.format(version=version), entry
+
     def _unknown_flatcar(self, channel: str, version: str) -> CatalogError:
         elsewhere = [c for c, versions in self.flatcar.versions.items() if version in versions]
         if elsewhere:
@@ -141,8 +158,8 @@ class Catalog(_Entry):
         known = self.flatcar.versions.get(channel, ())  # type: ignore[call-overload]
         return CatalogError(
             f'assets.flatcar.version: "{version}" is not known in channel {channel} '
-            f"({_nearest(version, known)}); use a known one, or give the directory with its files "
-            "in assets.urls.flatcar, per architecture"
+            f"({nearest_known(version, known)}); use a known one, or give the directory with its "
+            "files in assets.urls.flatcar, per architecture"
         )
 
     def _unknown_sysext(self, name: str, version: str) -> CatalogError:
@@ -153,8 +170,8 @@ class Catalog(_Entry):
             )
         return CatalogError(
             f'assets.{name}: "{version}" is not known '
-            f"({_nearest(version, self.known_versions()[name])}); use a known one, or give its "
-            f"location in assets.urls.{name}, per architecture"
+            f"({nearest_known(version, self.known_versions()[name])}); use a known one, or give "
+            f"its location in assets.urls.{name}, per architecture"
         )
 
 
@@ -162,7 +179,7 @@ class Catalog(_Entry):
 def load_catalog(directory: Path = CATALOG) -> Catalog:
     """Read ``catalog/*.yaml``. Raises `CatalogError` that names file and field."""
     merged: dict[str, Any] = {}
-    for name in ("flatcar.yaml", "sysexts.yaml", "ipxe.yaml"):
+    for name in _FILES:
         merged |= _read(directory / name)
     try:
         return Catalog.model_validate(merged)
@@ -184,22 +201,3 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _all_of(versions: Iterable[tuple[str, ...]]) -> frozenset[str]:
     return frozenset(version for several in versions for version in several)
-
-
-def _nearest(version: str, known: Iterable[str]) -> str:
-    """The known versions closest to one that is not, for messages; at most three."""
-    wanted = _numbers(version)
-    ordered = sorted(known, key=lambda each: _distance(wanted, _numbers(each)))[:3]
-    if not ordered:
-        return "none is known"
-    return "nearest known: " + ", ".join(sorted(ordered, key=_numbers))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
-
-
-def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    width = max(len(one), len(other))
-    padded = zip(one + (0,) * width, other + (0,) * width, strict=False)
-    return tuple(abs(left - right) for left, right in padded)

@@ -170,7 +170,7 @@ def _in_cache(wanted: Wanted, cache: Cache) -> Obtained | None:
 def _key_of(wanted: Wanted, sources: Sequence[Source]) -> str:
     """What the file's lock and part are called: two files with one key must be the same file."""
     if wanted.checksum is None:
-        told = "\n".join((wanted.path, *(source.url or str(source.file) for source in sources)))
+        told = "\n".join((wanted.path, *(source.url or str(source) for source in sources)))
         return f"unpinned-{hashlib.sha256(told.encode()).hexdigest()}"
     if wanted.checksum.algorithm == "sha256":
         return wanted.checksum.value

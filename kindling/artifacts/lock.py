@@ -6,6 +6,10 @@
         url: https://...
         size: 25165824        # bytes
         sha256: 3b1d...
+    images:                   # what manifests name, as registries had it; for review
+      quay.io/metallb/speaker:v0.15.3:
+        digest: sha256:9f2c...
+        architectures: [x86-64, arm64]
 
 Several stacks share one lock file; an entry belongs to a store path, whoever uses it.
 """
@@ -20,13 +24,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kindling.artifacts.cache import Cache
 from kindling.artifacts.download import WORKERS
+from kindling.artifacts.image_pins import ImagePin
 from kindling.artifacts.pinning import Pin, pin
 from kindling.artifacts.progress import shown_progress
 from kindling.artifacts.transfer import Manner
@@ -58,6 +63,7 @@ class LockFile(BaseModel):
 
     version: Literal[1] = 1
     artifacts: Mapping[str, Pin] = Field(default_factory=dict)
+    images: Mapping[str, ImagePin] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> LockFile:
@@ -80,10 +86,9 @@ class LockFile(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it sorted and in one step: readers see the old file or the new one."""
-        entries = {name: self.artifacts[name].model_dump() for name in sorted(self.artifacts)}
-        body = yaml.safe_dump(
-            {"version": self.version, "artifacts": entries}, sort_keys=False, width=1000
-        )
+        content = {"version": self.version, "artifacts": _entries(self.artifacts)}
+        content |= {"images": _entries(self.images)} if self.images else {}
+        body = yaml.safe_dump(content, sort_keys=False, width=1000)
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -157,6 +162,27 @@ def update_lock(
     return new
 
 
+def save_images(path: Path, pins: Mapping[str, ImagePin], *, prune: bool, cache: Cache) -> None:
+    """Write down what images are; ``prune`` drops those of other stacks."""
+    with _held(path, cache):
+        now = LockFile.load(path)
+        new = now.model_copy(update={"images": {**({} if prune else now.images), **pins}})
+        if new != now:
+            new.save(path)
+
+
+@contextmanager
+def _held(path: Path, cache: Cache) -> Iterator[None]:
+    """Several runs may write one lock file."""
+    key = f"lockfile-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()}"
+    with cache.locked(key):
+        yield
+
+
+def _entries(pins: Mapping[str, BaseModel]) -> dict[str, Any]:
+    return {name: pins[name].model_dump(mode="json") for name in sorted(pins)}
+
+
 @contextmanager
 def _shown() -> Iterator[Manner]:
     with shown_progress() as report:
@@ -167,17 +193,18 @@ def _save_merged(
     path: Path, pins: Mapping[str, Pin], only: set[str] | None, cache: Cache
 ) -> LockFile:
     """Add the pins to the file as it is by now: another run may have pinned things meanwhile."""
-    with cache.locked(f"lockfile-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()}"):
+    with _held(path, cache):
         now = LockFile.load(path)
         kept = {n: each for n, each in now.artifacts.items() if only is None or n in only}
-        new = LockFile(artifacts={**kept, **pins})
+        new = now.model_copy(update={"artifacts": {**kept, **pins}})
         if new != now or not path.exists():
             new.save(path)
     return new
 
 
 def _agrees(found: Pin | None, file: AssetFile) -> bool:
-    return found is not None and file.sha256 in {None, found.sha256}
+    """Whether a pin may stay. The user's own file changes without a new URL: it is read again."""
+    return found is not None and file.sha256 in {None, found.sha256} and file.checksums != "own"
 
 
 def _pin_all(

@@ -11,7 +11,7 @@ from kindling.artifacts.cache import Cache
 from kindling.artifacts.checksums import Checksum
 from kindling.artifacts.download import obtain
 from kindling.artifacts.published import Findings, published_checksum, published_size
-from kindling.artifacts.sources import sources_of
+from kindling.artifacts.sources import Source, parse_source, sources_of
 from kindling.artifacts.transfer import Manner, Wanted
 from kindling.errors import LockError
 from kindling.models.assets import AssetFile
@@ -37,12 +37,18 @@ def pin(file: AssetFile, mirrors: Sequence[str], trust: bool, cache: Cache, mann
     A published SHA-256 is taken as it is. With nothing but a SHA-512, the file is fetched and
     verified against that, and the SHA-256 of the verified bytes is pinned. A detached signature
     has no checksum of its own and needs none: what it signs is verified with it where it is used.
+    Nor does the user's own file need one, nor an image, whose registry addresses it by digests.
     """
     if file.checksums == "signature":
-        return _pin_signature(file, mirrors, cache, manner)
+        return _pin_signature(file, sources_of(file, mirrors), cache, manner)
     given = Checksum("sha256", file.sha256) if file.sha256 else None
+    at_home = (parse_source(file.url),)
+    if file.checksums == "own":
+        return _fetched(file, given, at_home, cache, manner)[0]
     findings = Findings(given) if given else published_checksum(file, mirrors, manner.patience)
     checksum = findings.checksum
+    if checksum is None and file.checksums == "registry":
+        return _fetched(file, None, at_home, cache, manner)[0]
     if checksum is None and not trust:
         raise LockError(_no_checksum(file, findings))
     if checksum is not None and checksum.algorithm == "sha256":
@@ -50,24 +56,24 @@ def pin(file: AssetFile, mirrors: Sequence[str], trust: bool, cache: Cache, mann
         if size is not None:
             return Pin(url=file.url, size=size, sha256=checksum.value)
     manner.report.note(f"{file.path}: {_why(checksum, findings)}")
-    return _fetched(file, checksum, mirrors, cache, manner)[0]
+    return _fetched(file, checksum, sources_of(file, mirrors), cache, manner)[0]
 
 
 def _fetched(
     file: AssetFile,
     checksum: Checksum | None,
-    mirrors: Sequence[str],
+    sources: Sequence[Source],
     cache: Cache,
     manner: Manner,
 ) -> tuple[Pin, Path]:
     wanted = Wanted(file.path, None, checksum)
-    got = obtain(wanted, sources_of(file, mirrors), cache, manner)
+    got = obtain(wanted, sources, cache, manner)
     return Pin(url=file.url, size=got.size, sha256=got.sha256), got.path
 
 
-def _pin_signature(file: AssetFile, mirrors: Sequence[str], cache: Cache, manner: Manner) -> Pin:
+def _pin_signature(file: AssetFile, sources: Sequence[Source], cache: Cache, manner: Manner) -> Pin:
     """A web page in place of a signature (a portal, a mirror's error page) must not be pinned."""
-    found, path = _fetched(file, None, mirrors, cache, manner)
+    found, path = _fetched(file, None, sources, cache, manner)
     with path.open("rb") as stream:
         head = stream.read(len(_ARMOURED))
     if found.size > _LARGEST_SIGNATURE or not _looks_like_signature(head):

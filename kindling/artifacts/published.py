@@ -15,6 +15,7 @@ from kindling.artifacts.web import reason_of as _reason_of
 from kindling.errors import LockError
 from kindling.models.assets import AssetFile, ChecksumFormat
 
+_LISTINGS = ("digests", "sha256sums")
 _LARGEST_LIST = 16 * 1024 * 1024  # bytes; a list of checksums that is larger is something else
 
 Parser = Callable[[str, str], Checksum | None]
@@ -33,8 +34,9 @@ def published_checksum(file: AssetFile, mirrors: Sequence[str], patience: Patien
     findings = Findings()
     *copies, upstream = sources_of(file, mirrors)
     # Somebody who keeps a mirror may publish checksums where upstream does not.
-    places = [(copy, file.checksums or "sha256sums") for copy in copies]
-    places += [(upstream, file.checksums)] if file.checksums else []
+    listed = file.checksums if file.checksums in _LISTINGS else None
+    places = [(copy, listed or "sha256sums") for copy in copies]
+    places += [(upstream, listed)] if listed else []
     for source, form in places:
         try:
             listing, parse = _listing_of(source, form)
@@ -45,7 +47,7 @@ def published_checksum(file: AssetFile, mirrors: Sequence[str], patience: Patien
         if findings.checksum is not None:
             return findings
         findings.reasons.append(f"{listing}: does not list {source.name}")
-    if not file.checksums:
+    if not listed:
         findings.reasons.append(f"{upstream}: its publisher gives no checksums")
     return findings
 

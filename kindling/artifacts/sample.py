@@ -38,7 +38,7 @@ def write_sample_mirror(
             written.append(path)
             if file.checksums == "digests":
                 _write(path.with_name(f"{path.name}.DIGESTS"), _digests_of(path))
-            elif file.checksums != "signature":
+            elif file.checksums not in {"signature", "own"}:
                 digests[path.parent].append(path)
     for parent, files in digests.items():
         _write(parent / "SHA256SUMS", _sums_of({*files, *_listed(parent)}))
@@ -49,6 +49,8 @@ def _content(file: AssetFile, size: int, signed: Path) -> bytes:
     """A sample's bytes; a signature belongs to ``signed``, which was written before it."""
     if file.checksums == "signature":
         return _signature_of(signed)
+    if file.path.endswith(".yaml"):
+        return _manifest_of(file)
     head = (
         f"KINDLING SAMPLE of {file.path}\n"
         "This is not the real file. It boots nothing and installs nothing.\n\n"
@@ -64,6 +66,20 @@ def _signature_of(path: Path) -> bytes:
         "Comment: KINDLING SAMPLE; this signs nothing\n"
         f"Comment: KINDLING SAMPLE of SHA-256 {digest}\n\n"
         "-----END PGP SIGNATURE-----\n"
+    ).encode()
+
+
+def _manifest_of(file: AssetFile) -> bytes:
+    """A manifest that says what it is to a reader and to a cluster."""
+    name = Path(file.path).stem.replace("_", "-")
+    return (
+        f"# KINDLING SAMPLE of {file.path}\n"
+        "# This is not the real file. It installs nothing.\n"
+        "apiVersion: v1\n"
+        "kind: ConfigMap\n"
+        "metadata:\n"
+        f"  name: kindling-sample-{name}\n"
+        "  namespace: default\n"
     ).encode()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kindling.artifacts.catalog import Catalog, FlatcarFile, IpxeProgram
+from kindling.artifacts.images import image_assets
+from kindling.artifacts.manifests import manifest_assets
 from kindling.models.architecture import Architecture
 from kindling.models.assets import Asset, AssetFile, ChecksumFormat
 from kindling.models.cluster import Cluster
@@ -32,7 +34,7 @@ def select_assets(cluster: Cluster, catalog: Catalog) -> tuple[Asset, ...]:
     Raises `CatalogError` for a version that is neither in the catalog nor given with a URL.
     """
     extensions = tuple(_extensions(cluster, catalog))
-    found: dict[str, Asset] = {}
+    found = {asset.main.path: asset for asset in manifest_assets(cluster, catalog)}
     for arch in cluster.architectures:
         roles = {node.role for node in cluster.nodes if node.arch is arch}
         needed = (each for each in extensions if each.roles & roles)
@@ -40,6 +42,7 @@ def select_assets(cluster: Cluster, catalog: Catalog) -> tuple[Asset, ...]:
             *_flatcar(cluster, catalog, arch),
             *(_sysext(each, arch, catalog) for each in needed),
             *_ipxe(catalog, arch),
+            *image_assets(cluster, catalog, arch, roles),
         ]
         found |= {asset.main.path: asset for asset in assets}
     return tuple(sorted(found.values(), key=_order))
@@ -62,14 +65,17 @@ def space_needed(assets: Iterable[Asset], architecture: Architecture | None = No
 
 
 def _order(asset: Asset) -> tuple[int, str, str]:
-    return list(Architecture).index(asset.arch), asset.kind, asset.name
+    order = (*Architecture, None)  # what is for all of them comes last
+    return order.index(asset.arch), asset.kind, asset.name
 
 
 def _extensions(cluster: Cluster, catalog: Catalog) -> Iterator[_Extension]:
     wanted = cluster.assets
     for name, version in wanted.versions.items():
-        if name != "flatcar":
+        if name in catalog.sysexts:
             roles = catalog.sysexts[name].roles
+            if name == "keepalived" and cluster.planes_carry_endpoint:
+                roles |= {Role.CONTROL_PLANE}
             urls = {
                 arch: url
                 for key, each in wanted.urls.items()

@@ -1,11 +1,11 @@
-"""Where a file may come from: mirrors first, then upstream; each as a URL or a local file."""
+"""Where a file may come from: mirrors first, then upstream; a URL, a local file or an image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
 from kindling.errors import ArtifactError
@@ -15,14 +15,25 @@ PUBLISHED_BELOW = "assets/"  # mirrors hold what is published below it
 
 
 @dataclass(frozen=True)
+class Image:
+    """An image of a registry and one of its platforms (linux/arm64)."""
+
+    reference: str
+    platform: str
+
+
+@dataclass(frozen=True)
 class Source:
-    """One place: exactly one of ``url`` (http, https) and ``file`` is set."""
+    """One place: exactly one of ``url`` (http, https), ``file`` and ``image`` is set."""
 
     url: str | None = None
     file: Path | None = None
+    image: Image | None = None
 
     def __str__(self) -> str:
         """For messages: without credentials that stand in the URL."""
+        if self.image is not None:
+            return f"{self.image.reference} for {self.image.platform}"
         return str(self.file) if self.file is not None else shown_url(self.url or "")
 
     def beside(self, name: str) -> Source:
@@ -49,9 +60,10 @@ def sources_of(file: AssetFile, mirrors: Iterable[str]) -> tuple[Source, ...]:
 
 
 def parse_source(location: str) -> Source:
-    """A URL (http, https, file) or a local path, relative to the working directory.
+    """A URL (http, https, file), a local path relative to the working directory, or an image.
 
-    Raises `ArtifactError` for any other scheme, for a file on another host and for credentials.
+    Images are written ``oci://docker.io/library/haproxy:3.2.22?platform=linux/arm64``. Raises
+    `ArtifactError` for any other scheme, for a file on another host and for credentials.
     """
     parts = urlsplit(location)
     if parts.password is not None:
@@ -65,6 +77,9 @@ def parse_source(location: str) -> Source:
         if parts.netloc not in {"", "localhost"}:
             raise ArtifactError(f"{location}: a file URL names no host; write file:///path")
         return Source(file=Path(url2pathname(parts.path)))
+    if parts.scheme == "oci":
+        platform = parse_qs(parts.query).get("platform", [""])[0]
+        return Source(image=Image(f"{parts.netloc}{parts.path}", platform))
     if "://" in location:
         raise ArtifactError(f"{shown_url(location)}: use http, https, file or a path")
     return Source(file=Path(location).expanduser())

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import requests
 
+from kindling.artifacts.archives import Platform, archive_chunks, plan_archive
 from kindling.artifacts.checksums import Algorithm, Checksum
 from kindling.artifacts.parts import CHUNK, Origin, Part
 from kindling.artifacts.progress import Report, Silent, megabytes
-from kindling.artifacts.sources import Source
+from kindling.artifacts.references import parse_reference
+from kindling.artifacts.registry import Registry
+from kindling.artifacts.sources import Image, Source
 from kindling.artifacts.web import (
     READ_ERRORS,
     Patience,
@@ -100,8 +103,29 @@ class Transfer:
         if source.file is not None:
             self._copy_file(source.file)
             return
+        if (image := source.image) is not None:
+            persist(self.manner.patience, lambda: self._pull(image))
+            return
         with requests.Session() as session:
             persist(self.manner.patience, lambda: self._attempt(session, source))
+
+    def _pull(self, image: Image) -> None:
+        """Make the archive of an image. It cannot be resumed: its pieces are verified in order."""
+        self._restart()
+        try:
+            reference = parse_reference(image.reference)
+        except ValueError as error:
+            raise SourceFailed(str(error)) from error
+        try:
+            with Registry(reference, self.manner.patience) as registry:
+                archive = plan_archive(registry, Platform.parse(image.platform))
+                self._compare_size(archive.size)
+                self.manner.report.started(self.wanted.path, archive.size, str(reference))
+                for chunk in archive_chunks(registry, archive):
+                    self._take(chunk)
+        except (SourceFailed, DigestMismatch):
+            self._restart()
+            raise
 
     def _copy_file(self, file: Path) -> None:
         if self.wanted.checksum is None:

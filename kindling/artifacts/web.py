@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -83,14 +83,21 @@ def persist(patience: Patience, attempt: Callable[[], Result]) -> Result:
 def ask(
     session: requests.Session, method: str, url: str, patience: Patience, **headers: str
 ) -> requests.Response:
-    """One request; the body is not read yet. Raises `Transient` and `SourceFailed`.
+    """One request; the body is not read yet. Raises `Transient` and `SourceFailed`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return checked(send(session, method, url, patience, named))
+
+
+def send(
+    session: requests.Session, method: str, url: str, patience: Patience, headers: Mapping[str, str]
+) -> requests.Response:
+    """As `ask`, but whatever the server answers is returned.
 
     Proxies, netrc and certificate bundles come from the environment, as requests does it.
     """
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    sent |= {"Accept-Encoding": "identity", "User-Agent": AGENT}
+    sent = {**headers, "Accept-Encoding": "identity", "User-Agent": AGENT}
     try:
-        response = session.request(
+        return session.request(
             method, url, headers=sent, stream=True, timeout=patience.timeouts, allow_redirects=True
         )
     except requests.exceptions.SSLError as error:
@@ -99,6 +106,10 @@ def ask(
         raise Transient(reason_of(error)) from error
     except requests.RequestException as error:
         raise SourceFailed(reason_of(error)) from error
+
+
+def checked(response: requests.Response) -> requests.Response:
+    """The response, unless it is a refusal. Raises `Transient` and `SourceFailed`."""
     if response.status_code >= 400 and response.status_code != _NOT_IN_RANGE:
         response.close()
         raise _refusal(response)

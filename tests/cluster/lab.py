@@ -77,6 +77,7 @@ class Lab:
     containers: Path
     folder: Path
     machines: dict[str, Machine] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
     _routed: set[str] = field(default_factory=set)
 
     def up(self) -> str:
@@ -120,7 +121,13 @@ class Lab:
     def boot(self, *names: str) -> None:
         """Install machines and start them, in this order."""
         for name in names:
-            self.install(name).start()
+            self.install(name)
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Switch an installed machine on; what it reported before no longer counts."""
+        self._since[name] = time.time()
+        self.machines[name].start()
 
     def state(self, name: str) -> dict[str, Any]:
         """What the boot server knows of a machine."""
@@ -134,8 +141,10 @@ class Lab:
         return dict(answer.json())
 
     def stage(self, name: str) -> str:
-        """The machine's last stage, as the boot server has it; empty before the first."""
-        return str((self.state(name).get("stage") or {}).get("state") or "")
+        """The machine's last stage of this boot, as the boot server has it; empty before that."""
+        stage = self.state(name).get("stage") or {}
+        fresh = (stage.get("at") or 0) >= self._since[name]
+        return str(stage.get("state") or "") if fresh else ""
 
     def wait_for_stage(self, wanted: str, *names: str, timeout: float = 300) -> None:
         """Wait until the boot server has the stage from every machine."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kindling.models.plan import ManifestPlan
-from tests.fakes.control_plane import BIN, ROOT, ControlPlane
+from tests.fakes.control_plane import ControlPlane
 from tests.fakes.web import Web
+from tools.catalog import ROOT
+from tools.places import BIN
 
 _SCRIPTS = ROOT / "templates" / "kubernetes"
 

@@ -8,7 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,7 +126,7 @@ class BalancerMachine:
             yield process
 
     @property
-    def environment(self) -> Mapping[str, str]:
+    def environment(self) -> dict[str, str]:
         """What programs find in their environment."""
         path = f"{self.folder}/bin:{os.environ['PATH']}:{_SEARCHED}"
         return {"PATH": path, "KINDLING_ROOT": str(self.folder), "KINDLING_WATCH_PAUSE": "0.3"}

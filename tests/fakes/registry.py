@@ -176,7 +176,13 @@ class TokenServer:
         kind, name, actions = scope.split(":")
         now = int(datetime.now(UTC).timestamp())
         access = [{"type": kind, "name": name, "actions": actions.split(",")}]
-        claims: dict[str, Any] = {"iss": "tests", "aud": "registry", "sub": "", "jti": "1", "access": access}
+        claims: dict[str, Any] = {
+            "iss": "tests",
+            "aud": "registry",
+            "sub": "",
+            "jti": "1",
+            "access": access,
+        }
         claims |= {"iat": now - 10, "nbf": now - 10, "exp": now + 300}
         der = x509.load_pem_x509_certificate(self.certificate.encode()).public_bytes(
             serialization.Encoding.DER

@@ -58,6 +58,10 @@ def make_cluster(size: int, url: str, revision: int = 1) -> dict[str, Any]:
         "bootServer": {"url": url},
         "sshAuthorizedKeys": demo["sshAuthorizedKeys"],
         "assets": demo["assets"],
+        "kubernetes": {
+            "endpoint": {"virtualAddress": "10.60.0.10/16"},
+            "networking": {"podSubnet": "10.128.0.0/12"},  # a /24 for each of 4096 machines
+        },
         "defaults": {
             "storage": {"installDisk": "/dev/sda"},
             "kernelParameters": {"kernel.pid_max": str(100_000 + revision)},

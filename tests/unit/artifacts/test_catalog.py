@@ -51,7 +51,9 @@ def test_an_extension_comes_from_the_publisher_that_has_the_version(
 
 def test_versions_are_known_by_component() -> None:
     known = load_catalog().known_versions()
-    assert known.keys() == {"flatcar", "containerd", "kubernetes", "etcd", "keepalived"}
+    programs = {"flatcar", "containerd", "kubernetes", "etcd", "keepalived", "haproxy"}
+    assert programs | {"flannel", "metallb", "kube-network-policies"} <= known.keys()
+    assert known["cilium"] == frozenset()  # upstream releases no manifest
     assert "1.33.6" in known["kubernetes"]
     assert {"4230.2.3", "4081.3.7"} <= known["flatcar"]
 
@@ -73,6 +75,26 @@ def test_an_unknown_version_names_the_nearest_and_the_remedy() -> None:
 def test_an_unknown_extension_names_the_known_ones() -> None:
     with pytest.raises(CatalogError, match="it has: containerd, etcd, keepalived, kubernetes"):
         load_catalog().sysext_url("tailscale", "1.98.3", Architecture.ARM64)
+
+
+def test_an_addons_manifest_is_the_released_one_of_its_version() -> None:
+    url, entry = load_catalog().addon_url("metallb", "0.15.3", "metallb")
+    assert url.endswith("/metallb/metallb/v0.15.3/config/manifests/metallb-native.yaml")
+    assert entry.newest == "0.15.3"
+
+
+def test_every_released_manifest_has_a_version_to_take() -> None:
+    entries = load_catalog().addons.values()
+    assert all((entry.url is None) == (entry.newest is None) for entry in entries)
+
+
+def test_an_unknown_version_of_an_addon_names_the_nearest_and_the_remedy() -> None:
+    with pytest.raises(CatalogError) as raised:
+        load_catalog().addon_url("kube-network-policies", "0.9.0", "networkPolicies")
+    assert str(raised.value) == (
+        'addons.networkPolicies.version: "0.9.0" is not known (nearest known: 0.7.0, 0.8.0); use '
+        "a known one, or give the manifest's location in addons.networkPolicies.url"
+    )
 
 
 def test_an_unknown_release_names_the_nearest_of_its_channel() -> None:

@@ -20,6 +20,7 @@ VERSIONS: dict[str, Any] = {
     "containerd": "2.2.5",
     "etcd": "3.6.7",
     "keepalived": "2.3.4",
+    "haproxy": "3.2.22",
 }
 MIXED = [
     ("control-plane", "x86-64"),
@@ -39,14 +40,19 @@ def cluster(*nodes: tuple[str, str], **assets: Any) -> Cluster:
             "arch": arch,
             "role": role,
             "storage": {"installDisk": "/dev/sda"},
+            "address": f"192.0.2.{10 + number}",
         }
         for number, (role, arch) in enumerate(nodes, 1)
     ]
+    shared = {"virtualAddress": "192.0.2.5/24", "interface": "eth0"}
+    balanced = any(role == "load-balancer" for role, _ in nodes)
+    endpoint = shared if balanced else {"host": "api.example.com"}
     return load_cluster(
         {
             "name": "test",
             "bootServer": {"url": "http://192.0.2.1:8080"},
             "assets": VERSIONS | assets,
+            "kubernetes": {"endpoint": endpoint},
             "nodes": described,
         }
     )
@@ -62,8 +68,9 @@ def names(assets: tuple[Asset, ...], kind: str, arch: Architecture) -> list[str]
 
 def test_three_and_three_nodes_need_six_flatcar_artifacts_and_eight_extensions() -> None:
     assets = select(*MIXED)
-    assert Counter(asset.kind for asset in assets) == {"flatcar": 6, "sysext": 8, "ipxe": 3}
-    assert Counter((a.kind, a.arch) for a in assets if a.kind != "ipxe") == {
+    kinds = Counter(asset.kind for asset in assets)
+    assert kinds == {"flatcar": 6, "sysext": 8, "ipxe": 3, "manifest": 1, "image": 2}
+    assert Counter((a.kind, a.arch) for a in assets if a.kind in {"flatcar", "sysext"}) == {
         ("flatcar", X86): 3,
         ("flatcar", ARM64): 3,
         ("sysext", X86): 4,
@@ -73,7 +80,7 @@ def test_three_and_three_nodes_need_six_flatcar_artifacts_and_eight_extensions()
 
 def test_one_architecture_needs_nothing_of_the_other() -> None:
     assets = select(("control-plane", "arm64"))
-    assert {asset.arch for asset in assets} == {ARM64}
+    assert {asset.arch for asset in assets} == {ARM64, None}
     assert [asset.main.path for asset in assets if asset.kind == "ipxe"] == [
         "assets/ipxe/ipxe-arm64.efi"
     ]
@@ -95,7 +102,30 @@ def test_a_role_gets_its_own_extensions(role: str, needed: list[str]) -> None:
 
 
 def test_a_version_that_is_not_given_is_not_installed() -> None:
-    assert "etcd" not in names(select(("control-plane", "arm64"), etcd=None), "sysext", ARM64)
+    assets = select(("control-plane", "arm64"), kubernetes=None, etcd=None)
+    assert names(assets, "sysext", ARM64) == ["containerd"]
+
+
+def test_without_kubernetes_there_are_neither_manifests_nor_images() -> None:
+    kinds = {asset.kind for asset in select(*MIXED, kubernetes=None)}
+    assert kinds == {"flatcar", "sysext", "ipxe"}
+
+
+def test_only_architectures_with_load_balancers_get_the_image_of_haproxy() -> None:
+    assets = select(("control-plane", "x86-64"), ("load-balancer", "arm64"))
+    (image,) = [asset for asset in assets if asset.kind == "image"]
+    assert (image.arch, image.main.path) == (ARM64, "assets/images/haproxy-3.2.22-arm64.tar")
+    assert image.main.url == "oci://docker.io/library/haproxy:3.2.22?platform=linux/arm64"
+
+
+def test_an_unknown_haproxy_needs_the_place_of_its_archive() -> None:
+    nodes = (("control-plane", "arm64"), ("load-balancer", "arm64"))
+    with pytest.raises(CatalogError, match=r"assets\.haproxy: .9\.9\.9. is not known .nearest"):
+        select(*nodes, haproxy="9.9.9")
+    url = "https://files.example.com/haproxy.tar"
+    assets = select(*nodes, haproxy="9.9.9", urls={"haproxy": {"arm64": url}})
+    (image,) = [asset for asset in assets if asset.kind == "image"]
+    assert (image.main.url, image.main.checksums) == (url, "sha256sums")
 
 
 def test_files_have_the_paths_that_the_boot_server_serves() -> None:
@@ -118,6 +148,7 @@ def test_files_have_the_paths_that_the_boot_server_serves() -> None:
         "assets/ipxe/ipxe-arm64.efi",
         "assets/extensions/containerd-2.2.5-arm64.raw",
         "assets/extensions/kubernetes-1.33.6-arm64.raw",
+        "assets/manifests/flannel-0.27.4.yaml",
     ]
 
 
@@ -177,8 +208,9 @@ def test_a_further_extension_reaches_its_roles_with_its_own_digest() -> None:
 
 def test_space_is_estimated_until_the_sizes_are_locked() -> None:
     assets = select(*MIXED)
-    assert space_needed(assets, ARM64) == 5_000_000_000 + 150_000_000 + 1_200_000
-    assert space_needed(assets) == 2 * 5_150_000_000 + 2_500_000
+    image, manifest = 45_000_000, 10_000
+    assert space_needed(assets, ARM64) == 5_150_000_000 + 1_200_000 + image
+    assert space_needed(assets) == 2 * (5_150_000_000 + image) + 2_500_000 + manifest
     locked = [
         asset.model_copy(
             update={

@@ -222,6 +222,6 @@ def test_metallb_without_pools_is_warned_of():
 
 def test_workers_that_do_not_start_iscsi_are_warned_of_with_longhorn():
     assert about("worker1.example.com do not start iSCSI", addons={"longhorn": {}})
-    unit = {"systemd": {"units": [{"name": "iscsid.service", "enabled": True}]}}
-    nodes = [machine("control-plane"), machine("worker", **unit)]
+    units = {"units": [{"name": "iscsid.service", "enabled": True}]}
+    nodes = [machine("control-plane"), machine("worker", systemd=units)]
     assert not about("iSCSI", addons={"longhorn": {}}, nodes=nodes)

@@ -12,8 +12,11 @@ from kindling.artifacts.catalog import load_catalog
 from kindling.artifacts.selection import select_assets
 from kindling.errors import CatalogError
 from kindling.models.architecture import Architecture
+from kindling.rendering.kubernetes.live import live_texts
+from kindling.rendering.kubernetes.scripts import control_plane_part
+from kindling.templating import TEMPLATES
 from tests.fakes.addon_clusters import addon_cluster, locked_plans
-from tests.fakes.cluster_plans import machine
+from tests.fakes.cluster_plans import cluster_plans, machine
 
 URL = "https://files.example.com/{}.yaml"
 
@@ -167,3 +170,16 @@ def test_each_architecture_of_the_load_balancers_has_its_image():
         Architecture.X86_64: "assets/images/haproxy-3.2.22-x86-64.tar",
     }
     assert {plan.name for plan in plans.values()} == {"docker.io/library/haproxy:3.2.22"}
+
+
+def test_control_planes_have_the_program_as_it_is_tested_and_what_it_reads():
+    plans = cluster_plans(machine("control-plane"), machine("worker"), cni="flannel")
+    files = {each.path: each for each in control_plane_part(plans["cp1"]).files}
+    for name in ("addons", "inventory"):
+        text = (TEMPLATES / "kubernetes" / name).read_text()
+        assert files[f"/opt/kindling/{name}"].content == text
+    texts = live_texts(plans["cp1"])
+    (flannel,) = json.loads(texts["manifests.json"])
+    assert flannel["path"] == "assets/manifests/flannel-0.27.4.yaml"
+    assert json.loads(texts["coredns.json"])["changed"] is False
+    assert "manifests.json" not in live_texts(plans["worker1"])
