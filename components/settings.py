@@ -14,7 +14,7 @@ from components.secret_settings import SecretSettings, load_secrets
 from kindling.errors import KindlingError, Problem, StackFileError
 from kindling.models.cluster import Cluster
 from kindling.models.loading import load_cluster, load_file, warnings
-from kindling.planning import ClusterPlan, plan_cluster
+from kindling.planning.cluster import ClusterPlan, plan_cluster
 
 
 @dataclass(frozen=True)

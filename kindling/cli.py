@@ -63,8 +63,8 @@ def schema(arguments: argparse.Namespace) -> int:
 def lock(arguments: argparse.Namespace) -> int:
     """Pin every artifact that the given stacks need, and check the images of their manifests."""
     from kindling.artifacts.catalog import load_catalog
-    from kindling.locking import Wishes, lock_stacks
     from kindling.models.loading import load_file
+    from kindling.planning.locking import Wishes, lock_stacks
 
     clusters = [load_file(file) for file in arguments.files]
     wishes = Wishes(
@@ -84,7 +84,7 @@ def lock(arguments: argparse.Namespace) -> int:
 def render(arguments: argparse.Namespace) -> int:
     """Write everything that the stack would publish, without Pulumi and without a server."""
     from kindling.models.loading import load_file
-    from kindling.planning import plan_cluster
+    from kindling.planning.cluster import plan_cluster
     from kindling.rendering.tree import render_tree
 
     cluster = load_file(arguments.file)

@@ -110,7 +110,7 @@ def judge(asking: Asking, claim: Claim | None, known: Known, now: float) -> Verd
         return _ended(asking, claim, now)
     objection = _objection(asking, known)
     if not objection and claim is not None:
-        return _again(asking, claim, now)
+        return _again(asking, claim, known, now)
     objection = objection or _not_the_first(asking, known)
     if objection:
         return Verdict(False, "", objection)
@@ -145,12 +145,17 @@ def _ended(asking: Asking, claim: Claim | None, now: float) -> Verdict:
     return Verdict(True, host, f"{asking.purpose} is initialised", ended(claim, asking, now))
 
 
-def _again(asking: Asking, claim: Claim, now: float) -> Verdict:
+def _again(asking: Asking, claim: Claim, known: Known, now: float) -> Verdict:
     """An answer from the stored claim."""
     if claim.done_at is not None:
         said = f"{claim.holder} initialised {claim.purpose} {age(now - claim.done_at)} ago; join it"
         return Verdict(False, claim.holder, said)
     if claim.holder == asking.document.hostname:
+        # Its disk was written since: what it began is gone, and who joined it meanwhile has the
+        # cluster, also when the word that it was done was lost.
+        inside = _inside(asking, known) if _began_anew(asking, claim, known) else ""
+        if inside:
+            return Verdict(False, claim.holder, inside)
         return Verdict(True, claim.holder, f"{claim.holder} initialises {claim.purpose}")
     said = (
         f"{claim.holder} initialises {claim.purpose} since {age(now - claim.claimed_at)};"
@@ -178,9 +183,8 @@ def _objection(asking: Asking, known: Known) -> str:
 
 def _not_the_first(asking: Asking, known: Known) -> str:
     """What speaks against a first claim, where none is recorded; empty when nothing does."""
-    inside = next((m for m in known.members if _is_proof(m, asking)), None)
-    if inside is not None:
-        return f"{inside.document.hostname} is in the cluster already; join it"
+    if inside := _inside(asking, known):
+        return inside
     role = role_of(asking.purpose, known.documents)
     others = [m for m in known.members if m.document.role == role and not _is_me(m, asking)]
     unheard = [m.document.hostname for m in others if _may_hide_a_cluster(m.record)]
@@ -190,6 +194,18 @@ def _not_the_first(asking: Asking, known: Known) -> str:
             f" who may be in a running cluster; ask again in {age(known.waiting)}"
         )
     return ""
+
+
+def _inside(asking: Asking, known: Known) -> str:
+    """That somebody is in the cluster, as a sentence; empty when nobody is known to be."""
+    found = next((m for m in known.members if _is_proof(m, asking)), None)
+    return f"{found.document.hostname} is in the cluster already; join it" if found else ""
+
+
+def _began_anew(asking: Asking, claim: Claim, known: Known) -> bool:
+    """Whether the asking machine was installed after it was granted the claim."""
+    mine = (m.record.installed_at for m in known.members if _is_me(m, asking))
+    return any(at is not None and at > claim.claimed_at for at in mine)
 
 
 def _is_proof(member: Member, asking: Asking) -> bool:

@@ -17,10 +17,14 @@ from kindling.models.role import Role
 
 
 class _Secret(BaseModel):
-    """Frozen; its representation shows nothing."""
+    """Frozen; its representation shows nothing, nor does an error about it."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     def __repr__(self) -> str:

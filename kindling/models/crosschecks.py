@@ -15,7 +15,7 @@ from kindling.models.kubelet_checks import check_kubelet
 from kindling.models.kubernetes_checks import check_kubernetes, kubernetes_warnings
 from kindling.models.network_checks import check_network
 from kindling.models.node import Node
-from kindling.models.node_checks import Finding, check_system
+from kindling.models.node_checks import Finding, check_system, check_taints
 from kindling.models.node_labels import check_labels
 from kindling.models.node_network import network_warnings
 from kindling.models.paths import Location, written
@@ -23,7 +23,14 @@ from kindling.models.resolution import Draft, Problems
 from kindling.models.role import Role
 from kindling.models.storage_checks import check_storage
 
-NODE_CHECKS = (check_network, check_storage, check_system, check_labels, check_kubelet)
+NODE_CHECKS = (
+    check_network,
+    check_storage,
+    check_system,
+    check_labels,
+    check_taints,
+    check_kubelet,
+)
 
 
 def check_nodes(
@@ -80,11 +87,13 @@ def unknown_versions(cluster: Cluster, known: Mapping[str, Container[str]]) -> t
     for name, version in assets.versions.items():
         if name not in assets.urls and version not in known.get(name, ()):
             path = ("assets", "flatcar", "version") if name == "flatcar" else ("assets", name)
-            problems.add(path, _unknown(name, known, f"assets.urls.{name}"), version)
+            message = _unknown(version, known.get(name, ()), f"assets.urls.{name}")
+            problems.add(path, message, version)
     for index, extension in enumerate(assets.sysexts):
         if extension.url is None and extension.version not in known.get(extension.name, ()):
             here: Location = ("assets", "sysexts", index)
-            message = _unknown(extension.name, known, f"{written(here)}.url")
+            listed = known.get(extension.name, ())
+            message = _unknown(extension.version, listed, f"{written(here)}.url")
             problems.add((*here, "version"), message, extension.version)
     for finding in unknown_addons(cluster, known):
         problems.add(finding.location, finding.message, finding.value)
@@ -95,10 +104,10 @@ def warnings_of(cluster: Cluster) -> Iterator[str]:
     """What is allowed and probably not wanted."""
     roles = Counter(node.role for node in cluster.nodes)
     planes = roles[Role.CONTROL_PLANE]
-    if planes % 2 == 0:
-        yield _even(planes, "control planes")
-    if roles[Role.ETCD] and roles[Role.ETCD] % 2 == 0:
-        yield _even(roles[Role.ETCD], "etcd nodes")
+    own = roles[Role.ETCD]  # then control planes run none, and any number of them is fine
+    members, what = (own, "etcd nodes") if own else (planes, "control planes")
+    if members % 2 == 0:
+        yield _even(members, what)
     if cluster.boot_server.url.startswith("http://") and planes:
         yield (
             f"bootServer.url: {cluster.boot_server.url} is plain http and there are control "
@@ -113,8 +122,8 @@ def warnings_of(cluster: Cluster) -> Iterator[str]:
 
 def _even(count: int, what: str) -> str:
     return (
-        f"nodes: {count} {what} survive no more failures than {count - 1}: etcd needs a majority; "
-        "use an odd number"
+        f"nodes: {count} {what} survive no more failures than {count - 1} would: etcd needs a "
+        "majority; use an odd number"
     )
 
 
@@ -131,10 +140,13 @@ def _missing_versions(cluster: Cluster, roles: Mapping[Role, int]) -> Iterator[s
             yield f"assets.{name}: no version is given, so {' and '.join(present)} nodes lack it"
 
 
-def _unknown(name: str, known: Mapping[str, Container[str]], key: str) -> str:
-    versions = known.get(name, ())
-    listed = sorted(versions, key=_version_order) if isinstance(versions, Iterable) else []
-    shown = f" (newest known: {', '.join(listed[-3:])})" if listed else ""
+def _unknown(version: str, known: Container[str], key: str) -> str:
+    """With the nearest that are known: of the same line where there are any."""
+    listed = sorted(known, key=_version_order) if isinstance(known, Iterable) else []
+    line = _version_order(version)[:2]
+    near = [each for each in listed if _version_order(each)[:2] == line]
+    told = "known of that line" if near else "newest known"
+    shown = f" ({told}: {', '.join((near or listed)[-3:])})" if listed else ""
     return f"is not in the catalog{shown}; choose a known one or give {key}"
 
 

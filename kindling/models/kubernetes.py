@@ -10,6 +10,7 @@ from kindling.models.base import StackModel
 from kindling.models.kubernetes_types import (
     Arguments,
     BucketName,
+    Calendar,
     CertificateName,
     Certificates,
     CipherSuite,
@@ -111,9 +112,10 @@ class AuditPolicy(StackModel):
         if not isinstance(rules, list) or not rules:
             raise ValueError("has a policy without rules; give rules, or remove policy")
         for rule in rules:
-            if not isinstance(rule, dict) or rule.get("level") not in _AUDIT_LEVELS:
-                levels = ", ".join(_AUDIT_LEVELS)
-                raise ValueError(f"has a rule without level; each has one of: {levels}")
+            level = rule.get("level") if isinstance(rule, dict) else None
+            if level not in _AUDIT_LEVELS:
+                what = "a rule without level" if level is None else f'a rule with level "{level}"'
+                raise ValueError(f"has {what}; each has one of: {', '.join(_AUDIT_LEVELS)}")
         return self
 
 
@@ -243,7 +245,7 @@ class Snapshots(StackModel):
     """Copies of etcd's data."""
 
     enabled: Flag = Field(True, description="Take snapshots.")
-    schedule: Line = Field("*-*-* 00/6:00:00", description="When, as systemd's OnCalendar.")
+    schedule: Calendar = Field("*-*-* 00/6:00:00", description="When, as systemd's OnCalendar.")
     keep: Number = Field(12, ge=1, description="How many are kept on each machine.")
     directory: AbsolutePath = Field(
         "/var/lib/kindling/snapshots", description="Where they are kept."

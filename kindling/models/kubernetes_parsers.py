@@ -38,6 +38,8 @@ def parse_certificate_name(value: str) -> str:
 
 def parse_ipv4_network(value: str) -> str:
     """An IPv4 network; clusters have one address family."""
+    if "," in value:
+        raise ValueError("is not one IPv4 network; write it like 10.244.0.0/16")
     network = parse_network(value)
     if ":" in network:
         raise ValueError(

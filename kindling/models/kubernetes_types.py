@@ -37,6 +37,25 @@ AddressPool = Annotated[
 ]
 # Goes into a line of a unit or a configuration file.
 Line = Annotated[str, AfterValidator(matching(r"[^\x00-\x1f\x7f]+", "must be text on one line"))]
+# Source: systemd.time(7), "Calendar Events". cron's words look alike and are refused here, since a
+# timer that systemd cannot read is told on the machine alone, and never takes a snapshot.
+_DAY = r"(mon|tue|wed|thu|fri|sat|sun)[a-z]*"
+_DAYS = rf"{_DAY}((\.\.|,|-){_DAY})*"
+_PART = r"[*0-9][*0-9,./]*"
+_DATE = rf"({_PART}-)?{_PART}[-~]{_PART}"
+_TIME = rf"{_PART}:{_PART}(:{_PART})?"
+_OFTEN = "minutely|hourly|daily|weekly|monthly|quarterly|semiannually|yearly|annually"
+_ZONE = r"utc|[a-z]+(/[a-z0-9_+-]+)+"
+Calendar = Annotated[
+    str,
+    AfterValidator(
+        matching(
+            rf"(?i:({_OFTEN}|{_DAYS}|({_DAYS} +)?{_DATE}|({_DAYS} +)?({_DATE} +)?{_TIME})"
+            rf"( +({_ZONE}))?)",
+            "is not systemd's OnCalendar; write it like hourly, daily or *-*-* 00/6:00:00",
+        )
+    ),
+]
 ArgumentName = Annotated[
     str,
     AfterValidator(

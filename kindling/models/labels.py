@@ -11,6 +11,7 @@ ARCH = "kubernetes.io/arch"
 OS = "kubernetes.io/os"
 HOSTNAME = "kubernetes.io/hostname"
 POOL = "node.kubernetes.io/pool"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 BETA_ARCH, BETA_OS = "beta.kubernetes.io/arch", "beta.kubernetes.io/os"
 _NAMES = frozenset(
     (

@@ -28,6 +28,16 @@ def repeated(entries: Iterable[tuple[Location, Any]]) -> Iterator[Finding]:
             first[value] = location
 
 
+def check_taints(node: Node) -> Iterator[Finding]:
+    """Repeated taints: the API takes each key and effect once, else the node cannot register.
+
+    Source: k8s.io/kubernetes, pkg/apis/core/validation: validateNodeTaints.
+    """
+    taints = enumerate(node.taints or ())
+    named = ((("taints", index), f"{taint.key}:{taint.effect}") for index, taint in taints)
+    yield from repeated(named)
+
+
 def check_system(node: Node) -> Iterator[Finding]:
     """Repeated MAC addresses, units, drop-ins, users and groups."""
     macs = ((("macAddress", index), mac) for index, mac in enumerate(node.mac_address))

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kindling.models.labels import ARCH, BETA_ARCH, BETA_OS, HOSTNAME, OS, POOL, self_settable
+from kindling.models.labels import (
+    ARCH,
+    BETA_ARCH,
+    BETA_OS,
+    CONTROL_PLANE,
+    HOSTNAME,
+    OS,
+    POOL,
+    self_settable,
+)
 from kindling.models.node import Node
 from kindling.models.node_checks import Finding
+from kindling.models.role import Role
 
 
 def labels_of(node: Node) -> dict[str, str]:
@@ -37,6 +47,8 @@ def _refused(node: Node, key: str, value: str) -> str | None:
         return "is set by the kubelet alone; remove it"
     if key in (ARCH, BETA_ARCH) and value != node.arch.go:
         return f"is not this node's architecture, {node.arch} ({node.arch.go}); remove it"
+    if key == CONTROL_PLANE and node.role is not Role.CONTROL_PLANE:
+        return f"is not this node's role, {node.role}; remove it"
     if key == HOSTNAME and value != node.hostname:
         return f"is not this node's name, {node.hostname}; remove it"
     if key == POOL and node.pool is not None and value != node.pool:

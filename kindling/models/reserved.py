@@ -42,6 +42,7 @@ _EVERY_COMPONENT = {
 API_SERVER = {
     **_EVERY_COMPONENT,
     **_all("advertise-address etcd-servers", _ENDPOINTS),
+    "etcd-prefix": "it is always /registry, where machines look whether etcd has a cluster",
     "secure-port": "it is always 6443; kubernetes.endpoint.port is the load balancers' port",
     "service-cluster-ip-range": _use("kubernetes.networking.serviceSubnet"),
     "enable-bootstrap-token-auth": "it must stay on, because machines join by it",

@@ -48,11 +48,30 @@ spec:
 """
 
 
+MANIFESTS = [
+    {
+        "name": "greeting",
+        "inline": """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: greetings}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: greeting, namespace: greetings}
+data: {hello: world}
+""",
+    }
+]
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Everything is published, and no machine has been switched on."""
     folder = tmp_path_factory.mktemp("lab")
-    with running_lab(folder, folder / "logs", NODES, kubernetes=KUBERNETES) as running:
+    with running_lab(
+        folder, folder / "logs", NODES, kubernetes=KUBERNETES, manifests=MANIFESTS
+    ) as running:
         yield running
 
 
@@ -105,6 +124,17 @@ def test_every_node_has_its_labels_and_taints(lab: Lab):
     for name in PLANES:
         taints = lab.node(name)["spec"]["taints"]
         assert [each["key"] for each in taints] == ["node-role.kubernetes.io/control-plane"]
+
+
+def test_a_control_plane_applies_the_stacks_manifests_and_prunes_what_left_the_stack(lab: Lab):
+    greeting = ("--namespace=greetings", "get", "configmap", "greeting")
+    lab.kubectl(*greeting, retry=240)
+    lab.project.cluster["manifests"] = []
+    lab.up()
+    for name in PLANES:
+        lab.machines[name].run("systemctl", "start", "kindling-live.service", timeout=120)
+    gone = "the manifest that left the stack"
+    wait_until(gone, lambda: lab.ask_kubectl(*greeting).returncode != 0, 240, 2)
 
 
 def test_a_pod_runs_and_dns_answers_in_it(lab: Lab):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kindling.addons import manifest_plans
 from kindling.artifacts.catalog import load_catalog
 from kindling.artifacts.selection import select_assets
 from kindling.models.cluster import Cluster
 from kindling.models.loading import load_cluster
 from kindling.models.plan import ManifestPlan
+from kindling.planning.addons import manifest_plans
 from tests.fakes.cluster_plans import machine
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kindling.models.loading import load_cluster
 from kindling.models.plan import NodePlan
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 
 _ADDRESSES = {"control-plane": 11, "etcd": 21, "load-balancer": 31, "worker": 41}
 
@@ -28,7 +28,7 @@ def machine(role: str, number: int = 1, **fields: Any) -> dict[str, Any]:
 
 
 def cluster_plans(*machines: dict[str, Any], **keys: Any) -> dict[str, NodePlan]:
-    """Plans by short host name. ``keys`` are the stack's; ``assets`` are merged into sensible ones."""
+    """Plans by short host name. ``keys`` are the stack's; ``assets`` add to sensible ones."""
     assets = {
         "flatcar": {"version": "4230.2.3"},
         "kubernetes": "1.33.6",

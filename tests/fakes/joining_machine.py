@@ -131,6 +131,7 @@ class JoiningMachine:
         self.write("/proc/sys/kernel/random/boot_id", f"{BOOT_ID}\n")
         self.set("machine", "x86_64\n")
         self.set("kubeadm", "well\n")
+        self.set("etcd-keys", "/registry/namespaces/kube-system\n")
         self.node(ready=True)
 
     @property

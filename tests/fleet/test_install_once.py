@@ -21,7 +21,7 @@ from kindling.artifacts.lock import update_lock
 from kindling.artifacts.sample import write_sample_mirror
 from kindling.artifacts.selection import select_assets
 from kindling.models.loading import load_cluster
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.rendering.tree import render_tree
 from kindling.simulator.faults import Faults, Point
 from kindling.simulator.fleet import simulate

@@ -24,13 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "sysext": BOTTOM | {"artifacts", "stores"},
     "bootserver": BOTTOM | {"artifacts", "stores"},
     "rolling": BOTTOM | {"artifacts", "stores", "bootserver"},
-    "locking": BOTTOM | {"artifacts"},
-    "addons": BOTTOM | {"artifacts", "rendering"},
-    "kubernetes_plans": BOTTOM,
-    "planning": BOTTOM | {"artifacts", "rendering", "addons", "kubernetes_plans"},
+    "planning": BOTTOM | {"artifacts", "rendering"},
     "cli": BOTTOM
-    | {"artifacts", "rendering", "stores", "bootserver", "simulator", "planning", "rolling", "pki"}
-    | {"locking"},
+    | {"artifacts", "rendering", "stores", "bootserver", "simulator", "planning", "rolling", "pki"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from kindling.models.credentials import Credentials
 from kindling.models.loading import load_cluster
 from kindling.models.plan import NodePlan
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.process import run
 from kindling.rendering.nodes import render_node
 from kindling.rendering.secrets import NodeSecrets

@@ -81,6 +81,17 @@ def test_the_holder_is_granted_again_until_it_is_done_and_then_nobody_is():
         assert "initialised kubernetes" in verdict.reason and "join" in verdict.reason
 
 
+def test_a_holder_that_is_installed_again_does_not_begin_anew_where_others_have_joined():
+    """The word that it was done may have been lost, and its disk with it."""
+    later = {"installed_at": HELD_BY_CP1.claimed_at + 60}
+    inside = {"joined_at": NOW - 100, "stage_incarnation": 1}
+    verdict = judge(asking(), HELD_BY_CP1, known(cp1=later, cp2=inside), NOW)
+    assert not verdict.granted and "cp2.example is in the cluster already" in verdict.reason
+    assert judge(asking(), HELD_BY_CP1, known(cp1=later), NOW).granted
+    earlier = {"installed_at": HELD_BY_CP1.claimed_at - 60}
+    assert judge(asking(), HELD_BY_CP1, known(cp1=earlier, cp2=inside), NOW).granted
+
+
 def test_another_machine_is_told_who_holds_the_claim_and_since_when():
     verdict = judge(asking(CP2), HELD_BY_CP1, known(), NOW)
     assert (verdict.granted, verdict.holder) == (False, CP1)

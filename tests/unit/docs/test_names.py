@@ -12,7 +12,7 @@ import pytest
 from kindling.cli import main
 from kindling.models.loading import load_file
 from kindling.pki.sample import sample_credentials
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.rendering.nodes import render_node
 from kindling.rendering.secrets import NodeSecrets
 from tests.unit.docs.pages import PAGES, ROOT, code_of, named, section_of, table_in, text_of

@@ -10,7 +10,7 @@ from typing import Any
 from kindling.models.loading import load_cluster
 from kindling.models.plan import NodePlan
 from kindling.pki.sample import sample_credentials
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.rendering.effects import INSTALLS, effect_of
 from kindling.rendering.nodes import render_node
 from kindling.rendering.secrets import NodeSecrets

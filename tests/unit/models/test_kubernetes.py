@@ -44,6 +44,7 @@ def endpoint(*nodes: Any, **keys: Any) -> dict[str, Any]:
     return cluster(*nodes, kubernetes={"endpoint": keys}, assets=versions(**BALANCED))
 
 
+LEADER = "node-role.kubernetes.io/control-plane"
 SENTENCES: list[tuple[dict[str, Any], str]] = [
     (
         cluster(assets=versions(kubernetes="1.28.9")),
@@ -111,8 +112,36 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     (
         settings(apiServer={"audit": {"policy": {"rules": [{"level": "All"}]}}}),
         (
+            'kubernetes.apiServer.audit: has a rule with level "All"; each has one of: None, '
+            "Metadata, Request, RequestResponse"
+        ),
+    ),
+    (
+        settings(apiServer={"audit": {"policy": {"rules": [{"verbs": ["get"]}]}}}),
+        (
             "kubernetes.apiServer.audit: has a rule without level; each has one of: None, "
             "Metadata, Request, RequestResponse"
+        ),
+    ),
+    (
+        settings(networking={"podSubnet": "10.244.0.0/16,fd00::/56"}),
+        (
+            'kubernetes.networking.podSubnet: "10.244.0.0/16,fd00::/56" is not one IPv4 network; '
+            "write it like 10.244.0.0/16"
+        ),
+    ),
+    (
+        cluster(node(taints=[{"key": "slow", "effect": "NoSchedule"}] * 2)),
+        (
+            'nodes[0].taints[1]: "slow:NoSchedule" repeats taints[0] of the same node; '
+            "give each once"
+        ),
+    ),
+    (
+        cluster(node(1), node(2, role="worker", labels={LEADER: ""})),
+        (
+            'nodes[1].labels["node-role.kubernetes.io/control-plane"]: "" is not this node\'s '
+            "role, worker; remove it"
         ),
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -99,3 +100,28 @@ def test_certificates_end_with_a_line_end_whatever_is_around_them() -> None:
     text = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----"
     read = TypeAdapter(types.Certificates).validate_python
     assert read(f"\n{text}\n\n") == read(text) == f"{text}\n"
+
+
+@pytest.mark.parametrize(
+    "calendar",
+    [
+        "hourly",
+        "Mon..Fri 22:30",
+        "Sat,Sun *-*-* 04:00:00",
+        "*-*-* 00/6:00:00",
+        "*-*~3 02:00 UTC",
+        "2026-10-01..31 5:00 Europe/Helsinki",
+        "*:0/15",
+    ],
+)
+def test_what_a_timer_is_given_is_read_by_systemd_too(calendar: str) -> None:
+    assert TypeAdapter(types.Calendar).validate_python(calendar) == calendar
+    subprocess.run(["systemd-analyze", "calendar", calendar], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("calendar", ["0 */6 * * *", "@daily", "every 6h", "6h", "daily at 5", ""])
+def test_what_systemd_cannot_read_is_refused(calendar: str) -> None:
+    done = subprocess.run(["systemd-analyze", "calendar", calendar], check=False)
+    assert done.returncode != 0
+    with pytest.raises(ValidationError, match=r"is not systemd's OnCalendar; write it like hourly"):
+        TypeAdapter(types.Calendar).validate_python(calendar)

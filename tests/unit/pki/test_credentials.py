@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from kindling.models.credentials import Authorities, Credentials
 from kindling.pki.authorities import ends_of, make_admin, make_authorities
@@ -162,3 +163,11 @@ def test_another_source_replaces_its_part_alone_and_says_where_it_must_go() -> N
     said = describe_change(MADE_BY_STACK, brought, (1, 1)) or ""
     assert said.startswith("etcd: made by the stack -> brought in, certificate 12")
     assert "every control plane and etcd node" in said
+
+
+def test_an_error_about_credentials_shows_nothing_of_them() -> None:
+    """It would be in a preview and in a log."""
+    with pytest.raises(ValidationError) as refused:
+        Credentials.model_validate_json('{"stack": "s3cret", "vrrpPassword": ["s3cret"]}')
+    assert "vrrpPassword" in str(refused.value)
+    assert "s3cret" not in str(refused.value)

@@ -6,7 +6,7 @@ import pytest
 
 from kindling.models.loading import load_file
 from kindling.pki.sample import sample_credentials
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.rendering.nodes import render_node
 from kindling.rendering.secrets import NodeSecrets
 from tests.fakes.ignition import file_text, validate

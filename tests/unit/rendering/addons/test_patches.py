@@ -7,11 +7,11 @@ import json
 import pytest
 import yaml
 
-from kindling.addons import image_plans
 from kindling.artifacts.catalog import load_catalog
 from kindling.artifacts.selection import select_assets
 from kindling.errors import CatalogError
 from kindling.models.architecture import Architecture
+from kindling.planning.addons import image_plans
 from kindling.rendering.kubernetes.live import live_texts
 from kindling.rendering.kubernetes.scripts import control_plane_part
 from kindling.templating import TEMPLATES

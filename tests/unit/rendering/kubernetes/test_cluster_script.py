@@ -345,7 +345,6 @@ def test_a_second_init_on_a_static_pods_data_keeps_it(tmp_path, server, api):
 
 def test_a_cluster_that_only_etcd_still_has_is_served_again(plane):
     plane.api.statuses = [503] * 6
-    plane.set("etcd-keys", "/registry/namespaces/kube-system\n")
     done = plane.run(KINDLING_PATIENCE="0")
     assert done.status == 0, done.output
     assert plane.called("kubeadm init --config")
@@ -354,9 +353,30 @@ def test_a_cluster_that_only_etcd_still_has_is_served_again(plane):
 
 def test_an_empty_etcd_is_no_cluster_to_serve(plane):
     plane.api.statuses = [503] * 6
+    plane.set("etcd-keys", "")
     plane.run(KINDLING_PATIENCE="0")
-    assert not plane.called("kubeadm init --config")
-    assert plane.called("kubeadm join")
+    assert not plane.called("kubeadm")
+
+
+def test_what_answers_while_etcd_is_empty_is_an_earlier_cluster_and_neither_joined_nor_doubled(
+    plane,
+):
+    plane.server.claims = [GRANTED]
+    plane.set("etcd-keys", "")
+    plane.run()  # ends when the small program `sleep` loses patience
+    assert not plane.called("kubeadm")
+    assert plane.server.claimed == []
+    assert "an earlier cluster's control planes still run" in plane.server.messages[-1]
+
+
+def test_a_new_cluster_begins_when_nothing_of_the_earlier_one_answers_any_more(plane):
+    plane.server.claims = [GRANTED]
+    plane.set("etcd-keys", "")
+    plane.api.statuses = [200, 200, 503]
+    done = plane.run()
+    assert done.status == 0, done.output
+    assert plane.server.stages == ["joining", "initialising", "joined", "ready"]
+    assert not plane.called("kubeadm join")
 
 
 def test_the_wrong_architecture_fails_clearly_and_runs_nothing(worker):

@@ -10,7 +10,7 @@ import yaml
 
 from kindling.models.loading import load_file
 from kindling.models.role import Role
-from kindling.planning import plan_cluster
+from kindling.planning.cluster import plan_cluster
 from kindling.rendering.kubernetes.kubeadm import INIT, JOIN, kubeadm_files
 from kindling.rendering.secrets import NodeSecrets
 from tests.fakes.cluster_plans import cluster_plans, machine
@@ -69,8 +69,8 @@ def test_kubeadm_accepts_the_documents_of_every_version(version, tmp_path):
     for plan in plans.values():
         for path, text in files_of(plan).items():
             if path in (INIT, JOIN):
-                text = text.replace(f"kubernetesVersion: v{version}", "kubernetesVersion: v1.33.4")
-                assert validated(text, tmp_path, "--allow-experimental-api") == ""
+                known = text.replace(f"kubernetesVersion: v{version}", "kubernetesVersion: v1.33.4")
+                assert validated(known, tmp_path, "--allow-experimental-api") == ""
 
 
 @pytest.mark.parametrize(

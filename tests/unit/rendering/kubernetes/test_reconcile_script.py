@@ -179,6 +179,20 @@ def test_what_was_given_is_written_on_the_node(plane, cluster):
     assert json.loads(written) == {"labels": ["zone"], "taints": ["storage:NoSchedule"]}
 
 
+@pytest.mark.parametrize("written", ["{", "[1]", '{"labels": 3, "taints": {"a": {}}}'])
+def test_what_a_nodes_kubelet_wrote_there_keeps_nobody_from_labels_and_credential(
+    plane, cluster, written
+):
+    node(cluster, "w1")
+    node(cluster, "w2")
+    cluster.kubectl("annotate", "node", "w1", f"{APPLIED}={written}")
+    told(plane, {"w1": {"zone": "a"}, "w2": {"zone": "b"}}, {})
+    armed(plane, True)
+    reconcile(plane)
+    assert [labels_of(cluster, host)["zone"] for host in ("w1", "w2")] == ["a", "b"]
+    assert read(cluster, "-n", "kube-system", "secret", SECRET)
+
+
 def test_the_join_credential_is_made_while_a_machine_may_need_it(plane, cluster):
     armed(plane, True)
     output = reconcile(plane)

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kindling.addons import image_plans, manifest_plans
 from kindling.artifacts.catalog import Catalog, load_catalog
 from kindling.artifacts.lock import LockFile
 from kindling.artifacts.selection import select_assets, space_needed, sysexts_of
 from kindling.errors import LockError, StackFileError
-from kindling.kubernetes_plans import ClusterFacts, kubernetes_plan
 from kindling.models.assets import Asset
 from kindling.models.cluster import Cluster
 from kindling.models.crosschecks import unknown_versions
 from kindling.models.node import Node
 from kindling.models.plan import NodePlan, SysextReference
+from kindling.planning.addons import image_plans, manifest_plans
+from kindling.planning.kubernetes import ClusterFacts, kubernetes_plan
 from kindling.rendering.boot_files import BootFilesPlan
 
 

@@ -15,8 +15,8 @@ from kindling.artifacts.selection import select_assets
 from kindling.artifacts.web import Patience
 from kindling.cli import main
 from kindling.errors import LockError
-from kindling.locking import Locked, Wishes, lock_stacks
 from kindling.models.cluster import Cluster
+from kindling.planning.locking import Locked, Wishes, lock_stacks
 from tests.fakes.addon_clusters import addon_cluster
 from tests.fakes.cluster_plans import machine
 from tests.fakes.registry import RunningRegistry, registry
