@@ -32,7 +32,7 @@ class BootFileProvider(PublishedProvider):
         try:
             digest = hashlib.sha256(_text(news)).hexdigest()
         except RenderError as error:
-            return CheckResult(news, [CheckFailure("plan", str(error))])
+            return CheckResult(news, [CheckFailure("", str(error))])
         return CheckResult(news | {"published": {news["path"]: digest}}, [])
 
     def publish(self, inputs: Properties, store: Store) -> None:

@@ -71,8 +71,13 @@ class NodeConfigurationProvider(PublishedProvider):
     )
 
     def prepare(self, olds: Properties, news: Properties) -> CheckResult:
-        """Render, unless neither plan, nor secret, nor renderer changed since last time."""
+        """Render, unless neither plan, nor secret, nor renderer changed since last time.
+
+        Failures name no property: the engine would put its whole value before the sentence.
+        """
         news = {**news, "renderer": renderer_digest()}
+        if lowered := _lowered(olds, news):
+            return CheckResult(news, [CheckFailure("", lowered)])
         unchanged = all(olds.get(key) == news[key] for key in ("plan", "secret", "renderer"))
         try:
             if unchanged and not has_unknowns([olds.get(key) for key in _RENDERED]):
@@ -80,7 +85,7 @@ class NodeConfigurationProvider(PublishedProvider):
             else:
                 rendered = _render_inputs(news, olds)
         except KindlingError as error:
-            return CheckResult(news, [CheckFailure("plan", str(error))])
+            return CheckResult(news, [CheckFailure("", str(error))])
         effect = _effect(olds, news, rendered)
         published = _published(news, rendered)
         return CheckResult(news | rendered | {"effect": effect, "published": published}, [])
@@ -161,6 +166,17 @@ def _effect(olds: Properties, news: Properties, rendered: Properties) -> str:
     )
     say(f"{_hostname(news['plan'])}: {effect}")
     return effect
+
+
+def _lowered(olds: Properties, news: Properties) -> str | None:
+    """Why a lower generation is refused: a machine takes none but a newer one than it has."""
+    before, after = (_generation(each["plan"]) if "plan" in each else 0 for each in (olds, news))
+    if after >= before:
+        return None
+    return (
+        f"{_hostname(news['plan'])}: generation: {after} is lower than {before}, which is published"
+        f" already; give {before}, or {before + 1} to install the machine again"
+    )
 
 
 def _generation(plan: str) -> int:

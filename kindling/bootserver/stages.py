@@ -14,6 +14,7 @@ from kindling.bootserver.transitions import Refusal, Report, running
 from kindling.models.documents import NodeDocument
 
 SILENT_AFTER = 10 * 60.0  # seconds without a report; machines repeat theirs every two minutes
+JOIN_PATIENCE = 7 * 86_400.0  # seconds for which a machine that tries to join is waited for
 
 _STAGES: dict[str, Stage] = {stage: stage for stage in get_args(Stage) if stage}
 _IN_THE_CLUSTER = ("joined", "ready")
@@ -49,13 +50,15 @@ def staged(
 def may_join(record: Record, document: NodeDocument, now: float) -> bool:
     """Whether the node may need a credential to join: control planes keep one alive for it.
 
-    It may be installed, is being installed, or is installed since less than its arming lasts and
-    was not in the cluster since.
+    It may be installed, is being installed, is installed since less than its arming lasts, or
+    tries to join, and was not in the cluster since.
     """
     if may_install(record, document, now) or record.phase == "installing":
         return True
     new = record.installed_at is not None and now - record.installed_at < document.arm_for
-    return new and record.joined_at is None
+    # Installed long before it was switched on, or kept waiting for a long time.
+    trying = record.stage in ("joining", "failed") and now - (record.stage_at or 0) < JOIN_PATIENCE
+    return record.joined_at is None and (new or trying)
 
 
 def silent_since(

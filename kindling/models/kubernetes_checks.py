@@ -71,6 +71,12 @@ def kubernetes_warnings(cluster: Cluster) -> Iterator[str]:
             "kubernetes.kubeProxy.mode: none leaves services to the network, and flannel does not "
             "take them over; choose another cni, or bring what does by manifests"
         )
+    if settings.incarnation > cluster.credentials.rotation:
+        yield (
+            f"kubernetes.incarnation: {settings.incarnation} is above credentials.rotation "
+            f"({cluster.credentials.rotation}): machines take what is left of the old cluster for "
+            "the new one; raise the rotation as well, or switch every machine off first"
+        )
     yield from _host_of_one(cluster)
     yield from _too_many_pods(cluster)
 

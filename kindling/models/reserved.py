@@ -46,6 +46,7 @@ API_SERVER = {
     "secure-port": "it is always 6443; kubernetes.endpoint.port is the load balancers' port",
     "service-cluster-ip-range": _use("kubernetes.networking.serviceSubnet"),
     "enable-bootstrap-token-auth": "it must stay on, because machines join by it",
+    "anonymous-auth": "it must stay on: probes and load balancers ask /readyz, and joins begin so",
     **_all(
         "enable-admission-plugins admission-control-config-file",
         _use("kubernetes.apiServer.admission"),

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -188,6 +189,32 @@ class Lab:
         described = self._described(name)
         described["generation"] = described.get("generation", 1) + 1
         self.up()
+
+    def roll(self, *arguments: str) -> str:
+        """``kindling roll``: machines that restart are installed again where they are armed."""
+        for machine in self.machines.values():
+            machine.on_reboot = self._boot_from_the_network
+        with self.site.inside():
+            done = subprocess.run(
+                [sys.executable, "-m", "kindling", "roll", self.project.stack, *arguments],
+                cwd=self.project.directory,
+                env=self.project.full_environment(),
+                capture_output=True,
+                text=True,
+                timeout=900,
+                check=False,
+            )
+        assert done.returncode == 0, done.stdout + done.stderr
+        stack_file = self.project.directory / f"Pulumi.{self.project.stack}.yaml"
+        configuration = yaml.safe_load(stack_file.read_text())["config"]
+        self.project.cluster = configuration["kindling:cluster"]
+        return done.stdout
+
+    def _boot_from_the_network(self, machine: Machine) -> None:
+        """What the firmware does first: the boot server may have something to install."""
+        if self.state(machine.name)["state"] == "armed":
+            self.install(machine.name)
+        self._since[machine.name] = time.time()
 
     def bootstrap_token_id(self) -> str:
         """The public half of the join credential."""

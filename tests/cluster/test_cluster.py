@@ -181,6 +181,18 @@ def test_a_worker_joins_after_the_first_join_credential_has_lapsed(lab: Lab):
     lab.wait_for_stage("ready", "worker2", timeout=400)
 
 
+def test_a_roll_installs_an_outdated_worker_again_while_the_cluster_works(lab: Lab):
+    worker = next(each for each in lab.project.cluster["nodes"] if "worker2" in each["hostname"])
+    worker["kubelet"] = {"maxPods": 42}
+    shown = lab.up()
+    assert "worker2.lab.example: re-install, once the generation is raised above 1" in shown
+    assert lab.node("worker2")["status"]["capacity"]["pods"] == "110"
+    lab.roll("--yes", "--node", "worker2.lab.example")
+    assert lab.node("worker2")["status"]["capacity"]["pods"] == "42"
+    assert lab.state("worker2")["installedGeneration"] == 2
+    assert not lab.node("worker2")["spec"].get("unschedulable")
+
+
 def test_a_snapshot_restores(lab: Lab):
     lab.kubectl("create", "configmap", "before", "--from-literal=a=b")
     machine, others = lab.machines["cp1"], [lab.machines[name] for name in ("cp2", "cp3")]

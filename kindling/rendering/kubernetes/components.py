@@ -26,7 +26,7 @@ Arguments = dict[str, str]
 def api_server(settings: Kubernetes) -> Document:
     """``apiServer`` of kubeadm's ClusterConfiguration, with arguments as a mapping."""
     server = settings.api_server
-    volumes = [_volume("kindling", _FOLDER, "Directory")] if _has_files(server) else []
+    volumes = [_volume("kindling", _FOLDER, "Directory")]
     if server.audit:
         volumes.append(_volume("audit-logs", _AUDIT_LOGS, "DirectoryOrCreate", writable=True))
     arguments = dict(_api_arguments(server)) | _common(settings) | server.extra_args
@@ -49,13 +49,9 @@ def component_files(settings: Kubernetes, encryption_key: str | None) -> tuple[S
     files = []
     if server.audit:
         files.append(_file(AUDIT_POLICY, _policy(server.audit), "kubernetes.apiServer.audit"))
-    if server.encryption.enabled:
-        document = _encryption(server, encryption_key or "")
-        files.append(
-            SystemFile(
-                ENCRYPTION, to_yaml(document), "kubernetes.apiServer.encryption", 0o600, secret=True
-            )
-        )
+    document = _encryption(server, encryption_key or "")
+    origin = "kubernetes.apiServer.encryption"
+    files.append(SystemFile(ENCRYPTION, to_yaml(document), origin, 0o600, secret=True))
     if server.admission.event_rate_limit:
         document = _admission(server.admission.event_rate_limit)
         files.append(_file(ADMISSION, document, "kubernetes.apiServer.admission"))
@@ -96,8 +92,7 @@ def _api_arguments(server: ApiServer) -> Iterator[tuple[str, str]]:
         yield "enable-admission-plugins", ",".join(dict.fromkeys(plugins))
     if admission.event_rate_limit:
         yield "admission-control-config-file", ADMISSION
-    if server.encryption.enabled:
-        yield "encryption-provider-config", ENCRYPTION
+    yield "encryption-provider-config", ENCRYPTION
     if server.audit:
         yield from _audit_arguments(server.audit)
     if server.oidc:
@@ -125,15 +120,6 @@ def _oidc_arguments(oidc: Oidc) -> Iterator[tuple[str, str]]:
     yield from ((name, value) for name, value in given.items() if value is not None)
 
 
-def _has_files(server: ApiServer) -> bool:
-    return bool(
-        server.audit
-        or server.encryption.enabled
-        or server.admission.event_rate_limit
-        or (server.oidc and server.oidc.ca)
-    )
-
-
 def _volume(name: str, path: str, kind: str, *, writable: bool = False) -> Document:
     return {
         "name": name,
@@ -157,15 +143,21 @@ def _policy(audit: AuditPolicy) -> Document:
 
 
 def _encryption(server: ApiServer, key: str) -> Document:
-    """Reads what is not encrypted yet as it is, so that encryption may be switched on later."""
-    provider = {server.encryption.provider: {"keys": [{"name": "kindling", "secret": key}]}}
+    """Writes as the stack says now, and reads what was written as it said before.
+
+    So the provider can be changed, and encryption switched on and off, on a cluster that runs.
+    """
+    keys = {"keys": [{"name": "kindling", "secret": key}]}
+    known: dict[str, Document] = {"secretbox": keys, "aescbc": keys, "identity": {}}
+    first = server.encryption.provider if server.encryption.enabled else "identity"
+    order = [first, *(name for name in known if name != first)]
     return {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "EncryptionConfiguration",
         "resources": [
             {
                 "resources": list(server.encryption.resources),
-                "providers": [provider, {"identity": {}}],
+                "providers": [{name: known[name]} for name in order],
             }
         ],
     }

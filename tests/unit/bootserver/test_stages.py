@@ -141,11 +141,13 @@ def test_the_cluster_s_incarnation_is_the_machine_s_or_what_was_published_when_i
         (BOOTED, True),
         (replace(BOOTED, installed_at=NOW - 2 * 86_400), False),
         (stage(BOOTED, "joining"), True),
+        (replace(stage(BOOTED, "joining"), installed_at=NOW - 2 * 86_400), True),
+        (replace(stage(BOOTED, "joining"), installed_at=0, stage_at=NOW - 8 * 86_400), False),
         (stage(BOOTED, "joined"), False),
         (stage(BOOTED, "ready"), False),
     ],
 )
-def test_a_machine_may_join_from_its_arming_until_it_joined_or_armfor_is_over(record, expected):
+def test_a_machine_may_join_from_its_arming_until_it_joined_or_gave_up(record, expected):
     assert may_join(record, DOCUMENT, NOW) is expected
 
 

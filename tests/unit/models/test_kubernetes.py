@@ -337,6 +337,13 @@ RESERVED: list[tuple[dict[str, Any], str]] = [
         ),
     ),
     (
+        settings(apiServer={"extraArgs": {"anonymous-auth": "false"}}),
+        (
+            "kubernetes.apiServer.extraArgs.anonymous-auth: is set by the stack; it must stay on: "
+            "probes and load balancers ask /readyz, and joins begin so"
+        ),
+    ),
+    (
         settings(controllerManager={"extraArgs": {"cluster-cidr": "10.0.0.0/16"}}),
         (
             "kubernetes.controllerManager.extraArgs.cluster-cidr: is set by the stack; "

@@ -163,7 +163,10 @@ def test_words_of_kubernetes_are_no_secrets() -> None:
         kubernetes={
             "apiServer": {
                 "encryption": {"resources": ["secrets"]},
-                "extraArgs": {"token-auth-file": "/etc/tokens.csv", "anonymous-auth": "false"},
+                "extraArgs": {
+                    "token-auth-file": "/etc/tokens.csv",
+                    "authentication-token-webhook-version": "v1",
+                },
             },
         },
         addons={

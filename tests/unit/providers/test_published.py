@@ -128,13 +128,25 @@ def test_digests_that_depend_on_an_unknown_secret_are_unknown() -> None:
 
 
 def test_what_cannot_be_rendered_is_a_failure_of_the_preview() -> None:
-    """On the right resource, with a sentence."""
+    """On the right resource, with a sentence, and without the plan in front of it."""
     unit = {"name": "broken.service", "contents": "[Service\nno section"}
     plan = make_plan(systemd={"units": [unit]})
     result = NodeConfigurationProvider().check({}, node_inputs(plan))
-    assert [failure.property for failure in result.failures] == ["plan"]
+    assert [failure.property for failure in result.failures] == [""]
     assert "node-1.example.com" in result.failures[0].reason
     assert "systemd.units" in result.failures[0].reason
+
+
+def test_a_lower_generation_is_refused() -> None:
+    """The machine would take it for one that it has, and a preview would promise what never is."""
+    olds = checked(NodeConfigurationProvider(), node_inputs(make_plan(generation=3)))
+    result = NodeConfigurationProvider().check(olds, node_inputs(make_plan(generation=2)))
+    assert [failure.reason for failure in result.failures] == [
+        (
+            "node-1.example.com: generation: 2 is lower than 3, which is published already; "
+            "give 3, or 4 to install the machine again"
+        )
+    ]
 
 
 def test_a_vanished_configuration_reads_as_gone(store: MemoryStore) -> None:
