@@ -25,7 +25,7 @@ from kindling.models.documents import (
     path_of_node,
 )
 from kindling.models.plan import NodePlan
-from kindling.rendering.effects import INSTALLS, effect_of
+from kindling.rendering.effects import INSTALLS, effect_of, unchangeable
 from kindling.rendering.identity import renderer_digest
 from kindling.rendering.secrets import NodeSecrets
 from kindling.stores.base import Store
@@ -76,8 +76,8 @@ class NodeConfigurationProvider(PublishedProvider):
         Failures name no property: the engine would put its whole value before the sentence.
         """
         news = {**news, "renderer": renderer_digest()}
-        if lowered := _lowered(olds, news):
-            return CheckResult(news, [CheckFailure("", lowered)])
+        if refused := _lowered(olds, news) or _unchangeable(olds, news):
+            return CheckResult(news, [CheckFailure("", refused)])
         unchanged = all(olds.get(key) == news[key] for key in ("plan", "secret", "renderer"))
         try:
             if unchanged and not has_unknowns([olds.get(key) for key in _RENDERED]):
@@ -177,6 +177,13 @@ def _lowered(olds: Properties, news: Properties) -> str | None:
         f"{_hostname(news['plan'])}: generation: {after} is lower than {before}, which is published"
         f" already; give {before}, or {before + 1} to install the machine again"
     )
+
+
+def _unchangeable(olds: Properties, news: Properties) -> str | None:
+    if olds.get("plan") in (None, news["plan"]):
+        return None
+    old, new = (NodePlan.model_validate_json(each["plan"]) for each in (olds, news))
+    return unchangeable(old, new)
 
 
 def _generation(plan: str) -> int:

@@ -65,6 +65,16 @@ class Contained(BalancerMachine):
         done = self.run("ctr", "--namespace", "kindling", *arguments)
         return [line for line in done.stdout.splitlines() if "DEPRECATION" not in line]
 
+    @contextmanager
+    def served(self):
+        """What kindling-haproxy.service does, from its start to its stop."""
+        with self.running("balancer", "run") as process:
+            try:
+                yield process
+            finally:
+                self.run("balancer", "stop")
+                self.run("balancer", "clear")
+
     def tasks(self):
         """What runs, with process ids."""
         return self.ctr("tasks", "list")[1:]
@@ -90,7 +100,7 @@ def balancer(tmp_path, address):
 
 
 def test_the_image_is_imported_and_haproxy_serves_until_it_is_stopped(balancer, tmp_path):
-    with api_server(tmp_path, balancer.planes[0], 6443), balancer.running("balancer", "run"):
+    with api_server(tmp_path, balancer.planes[0], 6443), balancer.served():
         until(balancer.alive, "HAProxy answers", 60)
         until(lambda: balancer.run("check-endpoint").returncode == 0, "the API answers", 30)
         assert balancer.ctr("images", "list", "--quiet") == [IMAGE.name]
@@ -105,10 +115,9 @@ def test_what_a_killed_one_left_does_not_stop_the_next(balancer):
         process.wait(30)
     left = balancer.tasks()
     assert len(left) == 1
-    with balancer.running("balancer", "run"):
+    with balancer.served():
         until(lambda: balancer.tasks() not in (left, []), "another one runs", 60)
         until(balancer.alive, "HAProxy answers again", 60)
-    assert balancer.run("balancer", "clear").returncode == 0
     assert balancer.ctr("containers", "list", "--quiet") == []
 
 
@@ -118,7 +127,7 @@ def test_a_new_configuration_is_tested_by_haproxy_itself_also_while_one_runs(bal
     new = tmp_path / "new"
     new.write_text(good)
     assert balancer.run(hook, "check", str(new)).returncode == 0  # before anything was imported
-    with balancer.running("balancer", "run"):
+    with balancer.served():
         until(balancer.alive, "HAProxy answers", 60)
         assert balancer.run(hook, "check", str(new)).returncode == 0
         new.write_text(good.replace("balance leastconn", "balance sometimes"))
@@ -130,7 +139,7 @@ def test_a_new_configuration_is_tested_by_haproxy_itself_also_while_one_runs(bal
 
 def test_a_reload_takes_the_configuration_that_is_there_now(balancer):
     balancer.configure(planes=1)
-    with balancer.running("balancer", "run"):
+    with balancer.served():
         until(balancer.alive, "HAProxy answers", 60)
         balancer.configure(planes=2)
         assert balancer.run("balancer", "reload").returncode == 0
