@@ -61,8 +61,8 @@ def unchangeable(old: NodePlan, new: NodePlan) -> str | None:
     if not changed:
         return None
     return (
-        f"{new.node.hostname}: {' and '.join(changed)} cannot change in a cluster that exists; take "
-        "it back, or raise kubernetes.incarnation and credentials.rotation for a new cluster"
+        f"{new.node.hostname}: {' and '.join(changed)} cannot change in a cluster that exists; "
+        "take it back, or raise kubernetes.incarnation and credentials.rotation for a new cluster"
     )
 
 

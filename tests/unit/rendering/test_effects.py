@@ -49,10 +49,8 @@ def test_an_incarnation_only_rises():
     assert "kubernetes.incarnation (which only rises)" in said
 
 
-def test_other_changes_are_nobodys_business():
+def test_other_changes_are_nobodys_business() -> None:
     old = cluster_plans(machine("control-plane"))["cp1"]
-    kubernetes = {"apiServer": {"audit": {}}}
-    assert (
-        unchangeable(old, cluster_plans(machine("control-plane"), kubernetes=kubernetes)["cp1"])
-        is None
-    )
+    audit: dict[str, dict[str, object]] = {"apiServer": {"audit": {}}}
+    audited = cluster_plans(machine("control-plane"), kubernetes=audit)
+    assert unchangeable(old, audited["cp1"]) is None
