@@ -13,9 +13,8 @@ import pytest
 from tests.fakes.api_server import api_server
 from tests.fakes.balancer_machine import IMAGE, BalancerMachine
 from tests.fakes.etcd_machines import until
+from tests.fakes.programs import need
 from tools import images
-from tools.catalog import TOOLS
-from tools.install import provide
 from tools.places import BIN
 
 pytestmark = pytest.mark.cluster
@@ -25,8 +24,7 @@ _OFF = ("grpc.v1.cri", "cri.v1.runtime", "cri.v1.images")  # what only Kubernete
 @contextmanager
 def containerd():
     """containerd of its own; gives its socket. Paths of sockets must be short."""
-    for name in ("containerd", "runc"):
-        provide(TOOLS[name])
+    need("containerd", "runc")
     folder = Path(tempfile.mkdtemp(prefix="kc"))
     address = folder / "sock"
     off = ", ".join(f'"io.containerd.{name}"' for name in _OFF)

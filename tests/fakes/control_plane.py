@@ -22,8 +22,7 @@ from kindling.pki.authorities import make_authorities
 from kindling.pki.brought_in import BroughtIn
 from kindling.pki.certificates import make_client
 from kindling.pki.kubeconfig import kubeconfig
-from tools.catalog import TOOLS
-from tools.install import provide
+from tests.fakes.programs import need
 from tools.places import BIN
 
 _START = 120.0  # seconds; a busy machine is slow
@@ -60,8 +59,7 @@ class ControlPlane:
 @contextmanager
 def control_plane(folder: Path, *, controllers: bool = False) -> Iterator[ControlPlane]:
     """Run one with its data in ``folder``, until the end of the block."""
-    for name in ("etcd", "kube-apiserver", "kubectl", *(["kube-controller-manager"] * controllers)):
-        provide(TOOLS[name])
+    need("etcd", "kube-apiserver", "kubectl", *(["kube-controller-manager"] * controllers))
     now = datetime.now(UTC)
     authorities = make_authorities(BroughtIn(), now)
     with ExitStack() as stack:

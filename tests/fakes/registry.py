@@ -27,8 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from kindling.pki.certificates import make_authority
-from tools.catalog import TOOLS
-from tools.install import provide
+from tests.fakes.programs import need
 from tools.places import BIN
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -112,7 +111,7 @@ class RunningRegistry:
 @contextmanager
 def registry(folder: Path, auth: dict[str, Any] | None = None) -> Iterator[RunningRegistry]:
     """Run one over ``folder``; two may share a folder, one with and one without ``auth``."""
-    provide(TOOLS["registry"])
+    need("registry")
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -24,9 +24,8 @@ from kindling.artifacts.web import Patience
 from kindling.errors import DownloadExhausted, LockError
 from kindling.models.architecture import Architecture
 from kindling.models.assets import Asset, AssetFile
+from tests.fakes.programs import need
 from tests.fakes.registry import RunningRegistry, registry, token_server
-from tools.catalog import TOOLS
-from tools.install import provide
 from tools.places import BIN
 
 PATH = "assets/images/haproxy-3.2.22-arm64.tar"
@@ -107,7 +106,7 @@ def test_a_real_containerd_takes_the_archive_under_its_name(
     shared: RunningRegistry, tmp_path: Path, manner: Manner
 ) -> None:
     archive = fetch(lock(image(shared.host, platform="linux/amd64"), tmp_path, manner))
-    provide(TOOLS["containerd"])
+    need("containerd")
     sock = tmp_path / "socket"
     (tmp_path / "config.toml").write_text(
         f'version = 3\nroot = "{tmp_path}/root"\nstate = "{tmp_path}/state"\n'

@@ -12,8 +12,7 @@ import yaml
 
 from kindling.models.addons import CoreDns
 from kindling.rendering.addons.coredns import coredns_text
-from tools.catalog import TOOLS
-from tools.install import provide
+from tests.fakes.programs import need
 from tools.places import BIN
 
 SETTINGS = CoreDns.model_validate(
@@ -33,7 +32,7 @@ def corefile(settings):
 
 def kubeadms_own():
     """The manifests that kubeadm installs, from kubeadm itself."""
-    provide(TOOLS["kubeadm"])
+    need("kubeadm")
     done = subprocess.run(
         [BIN / "kubeadm", "init", "phase", "addon", "coredns", "--print-manifest",
          "--kubernetes-version", "v1.33.4"],
@@ -52,7 +51,7 @@ def test_without_settings_the_corefile_is_kubeadms_own():
 @pytest.fixture
 def server(tmp_path):
     """The real CoreDNS with the rendered Corefile; only what needs a cluster is left out."""
-    provide(TOOLS["coredns"])
+    need("coredns")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
