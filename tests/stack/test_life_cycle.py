@@ -91,7 +91,7 @@ def test_a_stack_is_previewed_published_changed_and_destroyed(
     project.cluster["nodes"] = [n for n in project.cluster["nodes"] if n.get("arch") != "arm64"]
     gone = project.plan()
     dropped = {name for name, op in gone.items() if op == "delete"}
-    assert len([name for name in dropped if name.startswith("Artifact arm64-")]) == 8
+    assert len([name for name in dropped if name.startswith("Artifact arm64-")]) == 9
     assert not [name for name in gone if "x86-64" in name]
     project.up()
     assert not [path for path in published(server) if "arm64" in path and "assets" in path]
