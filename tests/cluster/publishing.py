@@ -37,7 +37,11 @@ def cluster_of(nodes: list[dict[str, Any]], gateway: str, **keys: Any) -> dict[s
         },
         # A template for containerd stands for the pod network: images of add-ons are not here.
         "cni": "none",
-        "defaults": {"storage": {"installDisk": "/dev/sda"}},
+        "defaults": {
+            "storage": {"installDisk": "/dev/sda"},
+            # The machines share the disk of the computer, which may be nearly full.
+            "kubelet": {"evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%"}},
+        },
         "nodes": nodes,
         **keys,
     }
