@@ -14,7 +14,7 @@ import pytest
 from tests.cluster.harness.commands import wait_until
 from tests.cluster.lab import Lab, node, running_lab
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 VIRTUAL = "192.0.2.100"
 PLANES = ("cp1", "cp2", "cp3")
